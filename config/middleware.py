@@ -1,0 +1,53 @@
+"""Request ids and the content security policy."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from config.logs import request_id
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+GIVEN_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob: {media}; media-src 'self' blob: {media}; connect-src 'self' {media}; "
+    "style-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+)
+
+
+class RequestIdMiddleware:
+    """Takes X-Request-Id if it is harmless, else makes one; puts it into the answer and into every log line."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-Id", "")
+        name = given if GIVEN_ID.match(given) else secrets.token_hex(12)
+        token = request_id.set(name)
+        try:
+            response = self.get_response(request)
+        finally:
+            request_id.reset(token)
+        response["X-Request-Id"] = name
+        return response
+
+
+class ContentSecurityPolicyMiddleware:
+    """A strict policy on every page. Media may come from the object store, whose host signed addresses name."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        options = settings.STORAGES["default"].get("OPTIONS", {})
+        self.policy = POLICY.format(media=options.get("endpoint_url") or "")
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not request.path.startswith("/admin/"):  # Django's admin has its own inline pieces
+            response.setdefault("Content-Security-Policy", self.policy)
+        return response

@@ -1,0 +1,70 @@
+"""The one way a job changes its status, and the events that tell of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from jobs.models import Job, JobEvent
+from jobs.states import Status, sources
+
+log = logging.getLogger(__name__)
+
+
+class _Hub:
+    """The Redis connection that wakes live streams; made on first use, per process."""
+
+    client: redis.Redis | None = None
+
+    def publish(self, channel: str, message: str) -> None:
+        if self.client is None:
+            self.client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+        try:
+            self.client.publish(channel, message)
+        except redis.RedisError:
+            log.debug("Redis is away; streams fall back to their own reads")
+
+
+hub = _Hub()
+
+
+def append(job: Job, kind: str, data: Mapping[str, Any] | None = None) -> JobEvent:
+    """Write one event; streams wake after the commit."""
+    event = JobEvent.objects.create(
+        organization_id=job.organization_id, job_id=job.id, type=kind, data=dict(data or {})
+    )
+    channel = f"events:{job.organization_id}"
+    transaction.on_commit(lambda: hub.publish(channel, f"{job.id}:{event.id}"), robust=True)
+    return event
+
+
+def transition(
+    job: Job,
+    to: Status,
+    *,
+    given: frozenset[Status] | None = None,
+    fence: int | None = None,
+    data: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> bool:
+    """Move the job to `to`, in one guarded UPDATE, and write its event. Call it inside a transaction.
+
+    False when the row is no longer in a state that may lead there (or the fence was raised): somebody else was
+    faster, and the caller stops. On True the given instance carries the new values that are plain.
+    """
+    guard = {"status__in": sources(to, given)} | ({} if fence is None else {"fence": fence})
+    if Job.objects.filter(pk=job.pk, **guard).update(status=to, **fields) != 1:
+        return False
+    job.status = to
+    append(job, to, data)
+    return True
+
+
+def job_events(job_id: UUID, *, after: int = 0, limit: int = 500) -> list[JobEvent]:
+    return list(JobEvent.objects.filter(job_id=job_id, id__gt=after)[:limit])

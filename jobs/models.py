@@ -1,0 +1,264 @@
+"""What the product keeps: files, jobs, attempts, events, deliveries."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models import ApiKey, Organization, User
+from accounts.tenancy import OrgQuerySet
+from jobs.states import ATTEMPT_OPEN, ATTEMPT_POLLED, FINAL, OPEN, AttemptStatus, Status
+from jobs.types import new_id
+
+
+class AssetQuerySet(OrgQuerySet["Asset"]):
+    def live(self) -> AssetQuerySet:
+        return self.filter(deleted_at=None)
+
+
+class Asset(models.Model):
+    """A stored file. Probed before use: length in ms, sides in px. The key is ours, never the customer's name."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        READY = "ready"
+        REFUSED = "refused"
+
+    class Origin(models.TextChoices):
+        UPLOAD = "upload"
+        FETCHED = "fetched"
+        OUTPUT = "output"
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="assets")
+    job = models.ForeignKey("Job", models.PROTECT, null=True, related_name="assets")
+    role = models.CharField(max_length=16, blank=True, help_text="Of an output: video, poster, preview.")
+    origin = models.CharField(max_length=16, choices=Origin)
+    status = models.CharField(max_length=16, choices=Status, default=Status.PENDING)
+    kind = models.CharField(max_length=16, blank=True, help_text="image, audio or video, as probed")
+    key = models.CharField(max_length=255, unique=True)
+    filename = models.CharField(max_length=255, blank=True)
+    content_type = models.CharField(max_length=100, blank=True)
+    bytes = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    duration_ms = models.BigIntegerField(default=0)
+    width = models.PositiveIntegerField(default=0)
+    height = models.PositiveIntegerField(default=0)
+    fps = models.FloatField(default=0.0)
+    has_audio = models.BooleanField(default=False)
+    refusal = models.JSONField(default=dict, help_text="code, message and hint of a file that is no usable media")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+
+    objects = AssetQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="asset_newest"),
+            models.Index(fields=["expires_at"], name="asset_expiring", condition=Q(deleted_at=None)),
+        ]
+
+
+class JobQuerySet(OrgQuerySet["Job"]):
+    def visible(self) -> JobQuerySet:
+        """Without those the customer deleted."""
+        return self.filter(deleted_at=None)
+
+    def open(self) -> JobQuerySet:
+        return self.filter(status__in=OPEN)
+
+
+class Job(models.Model):
+    """What a customer asked for. Prices and lengths are frozen here at submit; every status change is `transition`."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="jobs")
+    key = models.ForeignKey(ApiKey, models.SET_NULL, null=True, related_name="jobs")
+    user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="jobs")
+    dialect = models.CharField(max_length=16)
+    model = models.CharField(max_length=64)
+    inputs = models.JSONField(help_text="role to {asset} or {url} or {data}; resolved to {asset} while preparing")
+    options = models.JSONField(help_text="checked, defaults filled in, the seed drawn")
+    request = models.JSONField(default=dict, help_text="the inputs and options as the customer wrote them, for echoes")
+    wire = models.JSONField(default=dict, help_text="what only the dialect cares about")
+    tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    webhook_url = models.CharField(max_length=2000, blank=True)
+    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  null is outside the unique index
+    request_hash = models.CharField(max_length=64, blank=True)
+
+    status = models.CharField(max_length=16, choices=Status)
+    phase = models.CharField(max_length=16, blank=True)
+    progress = models.FloatField(default=0.0)
+    detail = models.JSONField(default=dict, help_text="clip, clips and what else the provider says of its progress")
+    length_ms = models.BigIntegerField(default=0, help_text="of the input whose length is billed")
+    quote = models.JSONField(default=dict)
+    quoted_micros = models.BigIntegerField(default=0)
+    charged_micros = models.BigIntegerField(null=True)
+    billed_units = models.PositiveIntegerField(null=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    error_retryable = models.BooleanField(default=False)
+
+    # Work on a preparing or saving job is claimed: lease and fence. `tries` counts claims that did not finish.
+    due_at = models.DateTimeField(db_default=Now())
+    lease_until = models.DateTimeField(null=True)
+    fence = models.BigIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0)
+    deadline_at = models.DateTimeField()
+    cancel_requested_at = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField(db_default=Now())
+    queued_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "idempotency_key"],
+                name="job_idempotent",
+                condition=Q(idempotency_key__isnull=False),
+            ),
+            models.CheckConstraint(condition=Q(progress__gte=0, progress__lte=1), name="job_progress"),
+            models.CheckConstraint(
+                condition=Q(charged_micros=None) | Q(charged_micros__lte=models.F("quoted_micros")),
+                name="job_never_above_quote",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="job_newest"),
+            # Only unfinished jobs: what the dispatcher and the sweeper look through stays small.
+            models.Index(fields=["status", "due_at"], name="job_due", condition=Q(status__in=list(OPEN))),
+            models.Index(fields=["deadline_at"], name="job_deadline", condition=Q(status__in=list(OPEN))),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def final(self) -> bool:
+        return self.status in FINAL
+
+
+class Attempt(models.Model):
+    """One submission of a job to one provider. The row is written before the call; its tag is the client token."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    job = models.ForeignKey(Job, models.PROTECT, related_name="attempts")
+    number = models.PositiveIntegerField()
+    route_id = models.BigIntegerField()
+    provider = models.CharField(max_length=32)
+    tag = models.CharField(max_length=64, unique=True)
+    external_id = models.CharField(max_length=255, blank=True)
+    status = models.CharField(max_length=16, choices=AttemptStatus, default=AttemptStatus.CREATED)
+    result = models.JSONField(default=dict, help_text="outputs as the provider named them")
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    error_retryable = models.BooleanField(default=False)
+    cost_micros = models.BigIntegerField(default=0)
+    due_at = models.DateTimeField(db_default=Now(), help_text="next poll, or next try to learn what became of it")
+    lease_until = models.DateTimeField(null=True)
+    fence = models.BigIntegerField(default=0)
+    poll_failures = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    submitted_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="attempt_numbered"),
+            # One open attempt a job: no second paid order while the first may still run.
+            models.UniqueConstraint(
+                fields=["job"], name="attempt_one_open", condition=Q(status__in=list(ATTEMPT_OPEN))
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], name="attempt_poll_due", condition=Q(status__in=list(ATTEMPT_POLLED))),
+            models.Index(fields=["route_id"], name="attempt_open", condition=Q(status__in=list(ATTEMPT_OPEN))),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.number}"
+
+
+class JobEventQuerySet(OrgQuerySet["JobEvent"]):
+    pass
+
+
+class JobEvent(models.Model):
+    """Something that happened to a job, append-only. Its id is the cursor of feeds and streams."""
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="+")
+    job = models.ForeignKey(Job, models.PROTECT, related_name="events")
+    type = models.CharField(max_length=32)
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField(db_default=Now())
+
+    objects = JobEventQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["job", "id"], name="event_of_job"),
+            models.Index(fields=["organization", "id"], name="event_of_org"),
+        ]
+        ordering: ClassVar[list[str]] = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.type} of {self.job_id}"
+
+
+class SigningSecret(models.Model):
+    """The secret that signs an organization's webhooks in one dialect, sealed with the application's key."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    dialect = models.CharField(max_length=16)
+    sealed = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = OrgQuerySet["SigningSecret"].as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "dialect"], name="signing_secret_once")]
+
+
+class Delivery(models.Model):
+    """One webhook to send, inserted with the state change. The id is the same on every try; the body is drawn
+    from the finished job at each, so that the addresses in it are fresh."""
+
+    class Status(models.TextChoices):
+        DUE = "due"
+        DELIVERED = "delivered"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="+")
+    job = models.ForeignKey(Job, models.PROTECT, related_name="deliveries")
+    dialect = models.CharField(max_length=16)
+    url = models.CharField(max_length=2000)
+    status = models.CharField(max_length=16, choices=Status, default=Status.DUE)
+    tries = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(db_default=Now())
+    lease_until = models.DateTimeField(null=True)
+    fence = models.BigIntegerField(default=0)
+    last_status = models.IntegerField(null=True)
+    last_answer = models.CharField(max_length=1000, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    objects = OrgQuerySet["Delivery"].as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "url"], name="delivery_once")]
+        indexes = [models.Index(fields=["due_at"], name="delivery_due", condition=Q(status="due"))]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -1,0 +1,198 @@
+"""The end of a job: its files, its money, its event, once.
+
+`save` copies and checks the outputs outside any transaction; `succeed` and `end` are one transaction each, and
+whoever's guarded update touches no row stops without a trace.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from celery import shared_task
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from billing import ledger
+from billing.quotes import Quote
+from jobs import fetch, media, notify, storage
+from jobs.events import transition
+from jobs.models import Asset, Attempt, Job
+from jobs.states import OPEN, AttemptStatus, Status
+from jobs.types import Failure, new_id
+from providers import leases
+
+log = logging.getLogger(__name__)
+
+SAVE_LEASE_SECONDS = 180
+SAVE_TRIES = 8
+# A container may round its last frame or its last audio packet; more than this is a wrong result.
+LENGTH_TOLERANCE_MS = 250
+OUTPUT_MAX_BYTES = 2 * 1024**3
+DOWNLOAD_SECONDS = 600
+
+UNUSABLE = Failure("output_unusable", "The provider's result could not be used.", retryable=True)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checked output in our storage, not yet visible."""
+
+    role: str
+    asset: Asset
+
+
+def save(job_id: str) -> None:
+    """Copy, check and settle a job in `saving`, if nobody else is at it. Safe to call at any time."""
+    due = Job.objects.filter(pk=job_id, status=Status.SAVING, due_at__lte=Now())
+    for job in leases.claim(due, seconds=SAVE_LEASE_SECONDS):
+        try:
+            saved = _copy_outputs(job)
+        except media.OutputRefused as refusal:
+            log.error("output of %s refused: %s", job.pk, refusal, extra={"job": job.pk})
+            end(job, Status.FAILED, UNUSABLE, fence=job.fence)
+        except Exception:
+            _try_again(job)
+            raise
+        else:
+            succeed(job, saved)
+
+
+def _try_again(job: Job) -> None:
+    """Storage or the provider's address did not answer: later, a few times, then the job fails, free."""
+    if job.tries + 1 >= SAVE_TRIES:
+        end(job, Status.FAILED, UNUSABLE, fence=job.fence)
+        return
+    Job.objects.filter(pk=job.pk, fence=job.fence).update(
+        tries=F("tries") + 1, lease_until=None, due_at=Now() + settings.RETRY_STEP * 2**job.tries
+    )
+
+
+def _copy_outputs(job: Job) -> list[Saved]:
+    attempt = job.attempts.filter(status=AttemptStatus.SUCCEEDED).latest("number")
+    outputs: list[dict[str, Any]] = attempt.result["outputs"]
+    with tempfile.TemporaryDirectory(prefix="voicereel-save-") as folder:
+        video = Path(folder) / "video"
+        source = next(output for output in outputs if output["kind"] == "video")
+        _bring(attempt, source, video)
+        probe = media.verify_output(
+            video, expect_ms=job.length_ms, tolerance_ms=LENGTH_TOLERANCE_MS, expect_audio=True
+        )
+        poster, preview = Path(folder) / "poster.jpg", Path(folder) / "preview.mp4"
+        media.poster(video, poster)
+        media.preview(video, preview)
+        main = _store(job, "video", video, probe)
+        return [
+            Saved("video", main),
+            Saved("poster", _store(job, "poster", poster, media.probe(poster, expect="image"))),
+            Saved("preview", _store(job, "preview", preview, media.probe(preview, expect="video"))),
+        ]
+
+
+def _bring(attempt: Attempt, output: dict[str, Any], to: Path) -> None:
+    """The provider's output as a local file: out of the attempt's workspace, or from the provider's address."""
+    if output.get("name"):
+        storage.fetch(f"{workspace_prefix(attempt)}/{output['name']}", to)
+    else:
+        fetch.download(output["url"], to, max_bytes=OUTPUT_MAX_BYTES, timeout_seconds=DOWNLOAD_SECONDS)
+
+
+def workspace_prefix(attempt: Attempt) -> str:
+    """Where a render of this attempt keeps its clips and its result."""
+    return f"work/{attempt.id}"
+
+
+SUFFIX = {"video": "mp4", "poster": "jpg", "preview": "mp4"}
+
+
+def _store(job: Job, role: str, path: Path, probe: media.Probe) -> Asset:
+    name = f"{job.model}-{job.id.hex[-8:]}{'' if role == 'video' else '-' + role}.{SUFFIX[role]}"
+    asset = Asset(
+        id=new_id(),
+        organization_id=job.organization_id,
+        job_id=job.id,
+        role=role,
+        origin=Asset.Origin.OUTPUT,
+        status=Asset.Status.READY,
+        kind=probe.kind,
+        filename=name,
+        content_type=probe.content_type,
+        bytes=probe.bytes,
+        sha256=probe.sha256,
+        duration_ms=probe.duration_ms or 0,
+        width=probe.width or 0,
+        height=probe.height or 0,
+        fps=probe.fps or 0.0,
+        has_audio=probe.has_audio,
+    )
+    asset.key = storage.new_key(job.organization_id, asset.id, name)
+    storage.put(asset.key, path, content_type=probe.content_type)
+    return asset
+
+
+def succeed(job: Job, saved: list[Saved]) -> bool:
+    """Outputs become visible, the quoted price is captured, the event is written: one transaction.
+
+    False: the job was ended by somebody else meanwhile; the copies are dropped.
+    """
+    quote = Quote.from_json(job.quote)
+    with transaction.atomic():
+        fields = {
+            "progress": 1.0,
+            "phase": "",
+            "finished_at": Now(),
+            "lease_until": None,
+            "charged_micros": quote.total_micros,
+            "billed_units": quote.billed_units,
+        }
+        data = {"charged_micros": quote.total_micros, "billed_units": quote.billed_units}
+        won = transition(job, Status.SUCCEEDED, given=frozenset({Status.SAVING}), fence=job.fence, data=data, **fields)
+        if won:
+            Asset.objects.bulk_create([item.asset for item in saved])
+            captured = ledger.capture(job.id, quote.total_micros)
+            if captured != quote.total_micros:
+                log.error("job %s captured %s of %s", job.pk, captured, quote.total_micros, extra={"job": job.pk})
+                Job.objects.filter(pk=job.pk).update(charged_micros=captured)
+            notify.enqueue(job)
+    if not won:
+        storage.delete([item.asset.key for item in saved])
+    return won
+
+
+def end(
+    job: Job,
+    to: Status,
+    failure: Failure,
+    *,
+    given: frozenset[Status] = OPEN,
+    fence: int | None = None,
+) -> bool:
+    """Fail, cancel or expire a job: the hold goes back whole, so it costs nothing. False: somebody was faster."""
+    with transaction.atomic():
+        fields = {
+            "error_code": failure.code,
+            "error_message": failure.message[:500],
+            "error_retryable": failure.retryable,
+            "finished_at": Now(),
+            "lease_until": None,
+            "charged_micros": 0,
+            "phase": "",
+        }
+        data = {"code": failure.code, "message": failure.message, "retryable": failure.retryable, "charged_micros": 0}
+        if failure.hint:
+            data["hint"] = failure.hint
+        won = transition(job, to, given=given, fence=fence, data=data, **fields)
+        if won:
+            ledger.release(job.id, reason=failure.code)
+            notify.enqueue(job)
+    return won
+
+
+@shared_task(name="jobs.save")
+def save_task(job_id: str) -> None:
+    save(job_id)

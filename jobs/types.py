@@ -1,0 +1,42 @@
+"""Plain data of the product: what a customer asks for, and why it may be refused or fail."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+
+def new_id() -> UUID:
+    """A version 7 UUID (RFC 9562): its first 48 bits are the time in ms, so ids sort by age and indexes stay dense."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76  # version
+    value = value & ~(0x3 << 62) | 0x2 << 62  # variant
+    return UUID(int=value)
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """One order as any dialect tells it. `inputs` maps a role to an asset id, an address or a data: URI."""
+
+    model: str
+    inputs: Mapping[str, Any]
+    options: Mapping[str, Any]
+    dialect: str
+    webhook_url: str = ""
+    idempotency_key: str = ""
+    tags: tuple[str, ...] = ()
+    wire: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job ended without a result. A failed job is always free. `hint` says what would help."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    hint: str = ""

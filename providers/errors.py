@@ -1,0 +1,59 @@
+"""What can go wrong at a provider. Each leaf means a different action of the caller.
+
+ProviderError
+├── Refused            the provider said no to this order: permanent for this route, `code` says why
+├── Throttled          too many requests: the same route, later (`retry_after` seconds)
+├── Unavailable        the order certainly did not arrive: another route or later
+├── OutcomeUnknown     the answer was lost after the order may have arrived: hold on, ask `find`
+├── NotFound           the provider does not know this external id (any more)
+└── NoRoute            no route serves this model now (never reaches an adapter)
+"""
+
+from __future__ import annotations
+
+
+class ProviderError(Exception):
+    """Base. `code` is stable and ours, `message` is for operators' logs, never for customers."""
+
+    code = "provider_error"
+
+    def __init__(self, message: str = "", *, code: str = "") -> None:
+        super().__init__(message or self.code)
+        self.message = message
+        self.code = code or self.code
+
+
+class Refused(ProviderError):
+    """Permanent for this order on this route. `customer_message` may be shown as it is."""
+
+    code = "provider_refused"
+
+    def __init__(self, message: str = "", *, code: str = "", customer_message: str = "") -> None:
+        super().__init__(message, code=code)
+        self.customer_message = customer_message
+
+
+class Throttled(ProviderError):
+    code = "provider_throttled"
+
+    def __init__(self, message: str = "", *, retry_after: float = 5.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(ProviderError):
+    code = "provider_unavailable"
+
+
+class OutcomeUnknown(ProviderError):
+    code = "outcome_unknown"
+
+
+class NotFound(ProviderError):
+    code = "not_found_at_provider"
+
+
+class NoRoute(ProviderError):
+    """`message` is a sentence for the customer."""
+
+    code = "no_route"

@@ -1,0 +1,88 @@
+"""Routes an operator edits, and the renders of our own machines."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Route(models.Model):
+    """A provider may serve a model. Lower priority number first; weight shares among equals."""
+
+    model = models.CharField(max_length=64)
+    provider = models.CharField(max_length=32)
+    enabled = models.BooleanField(default=True)
+    priority = models.IntegerField(default=100)
+    weight = models.PositiveIntegerField(default=1)
+    max_running = models.PositiveIntegerField(null=True, blank=True, help_text="Attempts in flight; empty: no limit.")
+    max_length_ms = models.PositiveIntegerField(null=True, blank=True)
+    cost_micros_per_second = models.BigIntegerField(default=0)
+    settings = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model", "provider"], name="route_once")]
+        ordering: ClassVar[list[str]] = ["model", "priority", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.model} by {self.provider}"
+
+
+class Render(models.Model):
+    """One order on our own machines. Claimed with a lease and a fence; the state is in the row alone."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELED = "canceled"
+
+    FINAL: ClassVar[tuple[str, ...]] = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
+
+    id = models.UUIDField(primary_key=True)
+    tag = models.CharField(max_length=64, unique=True)
+    engine = models.CharField(max_length=32)
+    queue = models.CharField(max_length=16)
+    spec = models.JSONField(help_text="What the engine child reads: options, and signed addresses of files.")
+    status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
+    phase = models.CharField(max_length=16, default="waiting")
+    progress = models.FloatField(default=0.0)
+    clips_done = models.PositiveIntegerField(default=0)
+    clips = models.PositiveIntegerField(default=0)
+    result = models.JSONField(default=dict)
+    error = models.JSONField(default=dict)
+    cancel_requested = models.BooleanField(default=False)
+    runs = models.PositiveIntegerField(default=0, help_text="How often a worker took it up; a poison order is given up.")
+    lease_until = models.DateTimeField(null=True)
+    fence = models.BigIntegerField(default=0)
+    woken_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            # The queue of each kind of worker: only rows that still want one.
+            models.Index(
+                fields=["queue", "created_at"],
+                name="render_open",
+                condition=models.Q(status__in=["waiting", "running"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class FakeTask(models.Model):
+    """What the fake provider remembers of an order, so that every process sees the same story."""
+
+    id = models.UUIDField(primary_key=True)
+    tag = models.CharField(max_length=64, unique=True)
+    script = models.JSONField()
+    order = models.JSONField()
+    canceled = models.BooleanField(default=False)
+    polls = models.PositiveIntegerField(default=0)
+    delivered = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
