@@ -1,0 +1,172 @@
+"""API keys: made, read, checked, replaced and revoked.
+
+A key is `vr_` + 43 random base62 characters (256 bits) + 6 base62 characters of the CRC32 of all before them.
+The checksum lets a typo be refused without a database read, and lets scanners recognise leaked keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+import zlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Least, Now
+
+from accounts import audit
+from accounts.address import within
+from accounts.audit import Actor
+from accounts.errors import (
+    AddressNotAllowed,
+    KeyExpired,
+    KeyRevoked,
+    MalformedKey,
+    OrganizationSuspended,
+    UnknownKey,
+)
+from accounts.models import ApiKey, Organization
+from accounts.scopes import ALL_SCOPES
+from accounts.tenancy import Caller, require
+
+PREFIX = "vr_"
+RANDOM_CHARACTERS = 43
+CHECKSUM_CHARACTERS = 6
+SHAPE = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}}", re.ASCII)
+BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+# How often a busy key's last use is written down.
+LAST_USED_EVERY = timedelta(minutes=1)
+
+
+def parse(text: str) -> bytes:
+    """The digest to look the key up by. Raises MalformedKey without asking the database.
+
+    White space around a key is dropped: it comes with pasting and shows in no error message.
+    """
+    text = text.strip()
+    if not SHAPE.fullmatch(text):
+        raise MalformedKey
+    body, checksum = text[:-CHECKSUM_CHARACTERS], text[-CHECKSUM_CHARACTERS:]
+    if not hmac.compare_digest(_checksum(body), checksum):
+        raise MalformedKey
+    return hashlib.sha256(text.encode()).digest()
+
+
+def issue(
+    organization: Organization,
+    *,
+    name: str,
+    by: Actor,
+    scopes: Iterable[str],
+    expires_at: datetime | None = None,
+    allowed_networks: Iterable[str] = (),
+    spend_cap_micros: int | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key and its text, which exists nowhere else. Callers give away only scopes they have."""
+    granted = sorted(set(scopes))
+    unknown = set(granted) - ALL_SCOPES
+    if unknown or not granted:
+        raise ValidationError(f"Choose from the permissions {', '.join(sorted(ALL_SCOPES))}.", code="scopes")
+    if isinstance(by, Caller):
+        for scope in granted:
+            require(by, scope)
+    text = _new_text()
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            organization=organization,
+            created_by=by.user if isinstance(by, Caller) else by,
+            name=name,
+            digest=parse(text),
+            last4=text[-4:],
+            scopes=granted,
+            expires_at=expires_at,
+            allowed_networks=[_network(network) for network in allowed_networks],
+            spend_cap_micros=spend_cap_micros,
+        )
+        after = {"name": name, "scopes": granted, "last4": key.last4}
+        audit.record("key.issue", by=by, organization=organization, target=key, after=after)
+    return key, text
+
+
+def authenticate(text: str, address: str | None) -> Caller:
+    """The caller a key's text stands for: one query. Raises a leaf of accounts.errors."""
+    digest = parse(text)
+    key = (
+        ApiKey.objects.select_related("organization", "created_by").with_clock().filter(digest=digest).first()
+    )
+    if key is None or not hmac.compare_digest(bytes(key.digest), digest):
+        raise UnknownKey
+    if key.revoked_at:
+        raise KeyRevoked
+    if key.expires_at and key.expires_at <= key.now:
+        raise KeyExpired
+    if key.allowed_networks and not within(address, key.allowed_networks):
+        raise AddressNotAllowed
+    if key.organization.suspended_at:
+        raise OrganizationSuspended
+    if key.last_used_at is None or key.now - key.last_used_at >= LAST_USED_EVERY:
+        _write_last_use(key)
+    return Caller(organization=key.organization, key=key, user=key.created_by, address=address)
+
+
+def rotate(key: ApiKey, overlap: timedelta, *, by: Actor) -> tuple[ApiKey, str]:
+    """A new key with the old one's settings; the old one works on for the overlap, if it would have."""
+    with transaction.atomic():
+        new, text = issue(
+            key.organization,
+            name=key.name,
+            by=by,
+            scopes=key.scopes,
+            expires_at=key.expires_at,
+            allowed_networks=key.allowed_networks,
+            spend_cap_micros=key.spend_cap_micros,
+        )
+        # PostgreSQL's LEAST passes over nulls: a key without an end gets one here.
+        ApiKey.objects.filter(pk=key.pk).update(expires_at=Least("expires_at", Now() + overlap))
+        key.refresh_from_db(fields=["expires_at"])
+        audit.record(
+            "key.rotate", by=by, organization=key.organization, target=key, after={"new": str(new.pk)}
+        )
+    return new, text
+
+
+def revoke(key: ApiKey, by: Actor) -> None:
+    """From now on the key is refused. Revoking twice changes nothing."""
+    with transaction.atomic():
+        changed = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=Now())
+        key.refresh_from_db(fields=["revoked_at"])
+        if changed:
+            audit.record("key.revoke", by=by, organization=key.organization, target=key)
+
+
+def _new_text() -> str:
+    body = PREFIX + "".join(secrets.choice(BASE62) for _ in range(RANDOM_CHARACTERS))
+    return body + _checksum(body)
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(CHECKSUM_CHARACTERS):
+        number, digit = divmod(number, len(BASE62))
+        digits = BASE62[digit] + digits
+    return digits
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text.strip(), strict=False))
+    except ValueError:
+        raise ValidationError(f"{text!r} is not a network such as 203.0.113.0/24.", code="network") from None
+
+
+def _write_last_use(key: ApiKey) -> None:
+    """Conditional, so that of many parallel calls one writes."""
+    stale = Q(last_used_at=None) | Q(last_used_at__lte=Now() - LAST_USED_EVERY)
+    ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=Now())

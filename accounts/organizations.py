@@ -1,0 +1,49 @@
+"""Organizations begin here, whoever starts them: a sign-up, a command, an operator."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import cast
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.module_loading import import_string
+from django.utils.text import slugify
+
+from accounts import audit
+from accounts.audit import Actor
+from accounts.models import Member, Organization, Role, User
+
+SLUG_LENGTH = 60
+FALLBACK_SLUG = "organization"
+
+
+def create_organization(name: str, owner: User, *, tier: str = "", by: Actor = None) -> Organization:
+    """A new organization with its first owner.
+
+    Whatever other rooms do for every new organization (a welcome credit) is named in ORGANIZATION_CREATED
+    and runs inside the same transaction: an organization exists with all of it or not at all.
+    """
+    name = name.strip()[:120] or f"{owner.get_short_name()}'s workspace"
+    with transaction.atomic():
+        organization = Organization.objects.create(name=name, slug=_free_slug(name), tier=tier)
+        Member.objects.create(organization=organization, user=owner, role=Role.OWNER)
+        audit.record(
+            "organization.create",
+            by=by or owner,
+            organization=organization,
+            target=organization,
+            after={"name": name, "owner": owner.email},
+        )
+        for path in settings.ORGANIZATION_CREATED:
+            cast(Callable[[Organization], None], import_string(path))(organization)
+    return organization
+
+
+def _free_slug(name: str) -> str:
+    """The name in a URL's letters; taken ones get a random tail instead of a guessable count."""
+    slug = slugify(name)[:SLUG_LENGTH].strip("-") or FALLBACK_SLUG
+    if not Organization.objects.filter(slug=slug).exists():
+        return slug
+    return f"{slug[: SLUG_LENGTH - 9]}-{secrets.token_hex(4)}"
