@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -16,6 +19,16 @@ app.conf.imports = (
     "jobs.dispatch",
     "jobs.settle",
     "jobs.notify",
+    "jobs.cancel",
+    "jobs.expire",
     "jobs.gallery",
     "providers.local.render",
 )
+
+
+@worker_ready.connect
+def announce(**_: Any) -> None:
+    """Touches READY_FILE, if one is named, once this worker consumes: supervisors look there."""
+    path = os.environ.get("READY_FILE")
+    if path:
+        Path(path).touch()

@@ -1,1 +1,1 @@
-"""The embedded stack: PostgreSQL and Redis from wheels and the process tree of `manage.py up`, for one machine."""
+"""The embedded stack: PostgreSQL and Redis from wheels and the process tree of `manage.py up`."""

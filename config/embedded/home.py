@@ -1,6 +1,6 @@
 """A home: the one folder in which an embedded stack keeps everything. Standard library only, cheap to import.
 
-`manage.py` calls `adopt_home` before the settings load, so that any command finds the stack that runs in a home.
+`manage.py` calls `adopt_home` before the settings load, so that any command finds the stack of a home.
 """
 
 from __future__ import annotations

