@@ -1,0 +1,83 @@
+"""Reading the customer's picture: size is judged by the header, before a pixel is decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..protocol import RenderError
+from .arrays import Picture
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+MIN_SIDE = 64  # a face that can be animated does not fit into less
+MAX_SIDE = 12_000
+MAX_PIXELS = 64_000_000  # a decoded picture of this size takes 256 MB
+WORK_SIDE = 4096  # nothing in a 720p film needs more pixels than this
+
+
+def read_picture(path: Path) -> Picture:
+    """The first frame of the picture, upright, without transparency, at most `WORK_SIDE` pixels long.
+
+    Raises `RenderError` ``image_unreadable``, ``image_too_small`` or ``image_too_large``.
+    """
+    Image.MAX_IMAGE_PIXELS = None  # the header check below is stricter, and answers with our own code
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _check_size(*image.size)
+            image.draft("RGB", (WORK_SIDE, WORK_SIDE))  # JPEG: decode straight to a smaller size
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return _to_bgr(upright)
+    except RenderError:
+        raise
+    except (
+        UnidentifiedImageError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        KeyError,
+    ) as error:
+        raise RenderError(
+            "image_unreadable",
+            "The picture cannot be read: it is damaged or not a picture.",
+            "Send a complete JPEG, PNG or WebP file.",
+        ) from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise RenderError(
+            "image_too_small",
+            f"The picture is {width}×{height} pixels, too small to animate.",
+            f"Send a picture of at least {MIN_SIDE} pixels on each side, better 512 or more.",
+        )
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise RenderError(
+            "image_too_large",
+            f"The picture is {width}×{height} pixels, more than can be rendered.",
+            f"Send at most {MAX_SIDE} pixels on a side and {MAX_PIXELS // 1_000_000} megapixels in all.",
+        )
+
+
+def _to_bgr(image: Image.Image) -> Picture:
+    if max(image.size) > WORK_SIDE:
+        image.thumbnail((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX)
+    if image.mode.startswith(("I", "F")):  # 16-bit and float greyscale: Pillow's own conversion clips at 255
+        image = _stretch(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
+    rgb = np.asarray(image.convert("RGB"))
+    return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def _stretch(image: Image.Image) -> Image.Image:
+    values = np.asarray(image, np.float64)
+    top = 65535.0 if image.mode.startswith("I") else float(values.max())
+    # An "I" picture may hold 8-bit values; anything darker than that in 16 bits would be black anyway.
+    top = 255.0 if image.mode.startswith("I") and values.max() <= 255 else (top or 1.0)
+    return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8))
