@@ -1,0 +1,110 @@
+"""Why money or a limit says no. Every leaf asks its reader for a different action.
+
+    BillingError(code, message, retryable)
+    ├── InsufficientFunds      insufficient_funds    add credit
+    ├── SpendCapReached        key_spend_cap         raise the key's cap, or use another key
+    ├── BudgetReached          monthly_budget        raise the budget, or wait for the next month
+    ├── QuotaReached           queued_jobs_limit, ... wait until a job ends, or ask for a higher limit
+    ├── RateLimited            rate_limited          wait retry_after seconds
+    ├── ModelNotAllowed        model_not_allowed     choose another model, or ask for this one
+    ├── PriceMissing           price_missing         the operator sets a price
+    └── LedgerError            a caller's mistake, never a customer's
+        ├── HoldMissing        hold_missing          no money was ever held for this job
+        ├── HoldMismatch       hold_mismatch         the job already holds another amount
+        ├── AlreadyResolved    hold_resolved         the hold was captured or released before
+        └── ReferenceTaken     reference_taken       the reference names another posting
+
+Codes are stable: dialects map them to their own numbers. A refusal changes nothing.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from billing.money import format_usd
+
+
+class BillingError(Exception):
+    """`retryable` says whether the very same request can succeed later without anybody doing anything."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+
+class InsufficientFunds(BillingError):
+    def __init__(self, *, needed_micros: int, available_micros: int) -> None:
+        message = (
+            f"This costs up to {format_usd(needed_micros)} USD, "
+            f"but only {format_usd(max(available_micros, 0))} USD is available. Add credit and try again."
+        )
+        super().__init__("insufficient_funds", message)
+        self.needed_micros = needed_micros
+        self.available_micros = available_micros
+
+
+class SpendCapReached(BillingError):
+    def __init__(self, *, cap_micros: int, used_micros: int, needed_micros: int) -> None:
+        message = (
+            f"This API key may spend {format_usd(cap_micros)} USD in all and has used "
+            f"{format_usd(used_micros)} USD; this request needs {format_usd(needed_micros)} USD."
+        )
+        super().__init__("key_spend_cap", message)
+
+
+class BudgetReached(BillingError):
+    def __init__(self, *, budget_micros: int, used_micros: int, needed_micros: int) -> None:
+        message = (
+            f"This month's budget is {format_usd(budget_micros)} USD, of which {format_usd(used_micros)} USD "
+            f"is used or reserved; this request needs {format_usd(needed_micros)} USD."
+        )
+        super().__init__("monthly_budget", message)
+
+
+class QuotaReached(BillingError):
+    """A limit on jobs: code names which one."""
+
+
+class RateLimited(BillingError):
+    """`retry_after` is in whole seconds, at least 1, for the Retry-After header."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__("rate_limited", message, retryable=True)
+        self.retry_after = retry_after
+
+
+class ModelNotAllowed(BillingError):
+    def __init__(self, model: str) -> None:
+        super().__init__("model_not_allowed", f"This organization may not use the model {model}.")
+
+
+class PriceMissing(BillingError):
+    def __init__(self, model: str, resolution: str, unit: str) -> None:
+        at = f" at {resolution}" if resolution else ""
+        super().__init__("price_missing", f"There is no price for {model}{at} per {unit} today.")
+
+
+class LedgerError(BillingError):
+    """The caller broke the ledger's rules; a customer should never see one."""
+
+
+class HoldMissing(LedgerError):
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__("hold_missing", f"Job {job_id} has no hold.")
+
+
+class HoldMismatch(LedgerError):
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__("hold_mismatch", f"Job {job_id} already holds another amount or for another payer.")
+
+
+class AlreadyResolved(LedgerError):
+    def __init__(self, job_id: UUID, status: str) -> None:
+        super().__init__("hold_resolved", f"The hold of job {job_id} is already {status}.")
+
+
+class ReferenceTaken(LedgerError):
+    def __init__(self, reference: str) -> None:
+        super().__init__("reference_taken", f"The reference {reference} already names another posting.")
