@@ -10,7 +10,6 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts import keys
 from accounts.address import client_address
@@ -39,7 +38,8 @@ class KeyAuthentication(BaseAuthentication):
             caller = keys.authenticate(text, client_address(request))
         except AccessError as error:
             raise KeyNotAccepted(error) from error
-        return caller.user or AnonymousUser(), caller
+        active = caller.user if caller.user and caller.user.is_active else None
+        return active or AnonymousUser(), caller
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -48,7 +48,9 @@ class KeyAuthentication(BaseAuthentication):
 class HasCaller(BasePermission):
     """Somebody with a key. REST framework answers 401 where there is none."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    # `view` is an APIView, but that module imports this one by way of the settings.
+
+    def has_permission(self, request: Request, view: object) -> bool:
         return isinstance(request.auth, Caller)
 
 
@@ -59,7 +61,7 @@ def needs(scope: str) -> type[BasePermission]:
         message = ScopeMissing(scope).message
         code = ScopeMissing.code
 
-        def has_permission(self, request: Request, view: APIView) -> bool:
+        def has_permission(self, request: Request, view: object) -> bool:
             return isinstance(request.auth, Caller) and request.auth.can(scope)
 
     return NeedsScope

@@ -76,6 +76,7 @@ def add(organization: Organization, user: User, role: Role, *, by: Actor) -> Mem
 
 def remove(caller: Caller, member: Member) -> None:
     """Takes a person out; anybody may leave. Their keys stay: they belong to the organization."""
+    member = Member.objects.for_org(caller.organization).get(pk=member.pk)
     if caller.user is None or caller.key or caller.user.pk != member.user_id:
         _may_give(caller, Role(member.role))
     with transaction.atomic():
@@ -86,6 +87,7 @@ def remove(caller: Caller, member: Member) -> None:
 
 
 def change_role(caller: Caller, member: Member, role: Role) -> None:
+    member = Member.objects.for_org(caller.organization).get(pk=member.pk)
     _may_give(caller, role)
     _may_give(caller, Role(member.role))
     with transaction.atomic():
