@@ -1,0 +1,135 @@
+"""The child process: one order in argv, one JSON answer on stdout. It imports no Django and knows no secret.
+
+    python -I -B -c BOOT <root> <order as JSON>
+
+The answer is {"ok": {...}}, {"refused": {"code", "message", "hint"}} or {"output": {"code", "message"}};
+anything else, and any other end, is a crash to the parent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import av.logging
+
+from jobs.media import pictures, stills, streams
+from jobs.media.results import ACCEPTED, MediaRefused, OutputRefused
+from jobs.media.sandbox import Limits, confine, die_with_parent
+from jobs.media.sniff import Type, describe, sniff
+
+FOUND = {"image": "a picture", "audio": "an audio recording", "video": "a video"}
+NEEDED = {"image": "A picture", "audio": "An audio recording", "video": "A video"}
+CHUNK = 1 << 20
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    # Libraries may print; the answer has its own descriptor and everything else goes to stderr.
+    answer_to = os.dup(1)
+    os.dup2(2, 1)
+    warnings.simplefilter("ignore")
+    logging.disable()
+    av.logging.set_level(None)
+    die_with_parent(order["parent"])
+    confine(Limits(**order["limits"]))
+    answer = json.dumps(_answer(order)).encode()
+    os.write(answer_to, answer)
+    # Not through the interpreter's shutdown: a hostile file may have left a library unwell.
+    os._exit(0)
+
+
+def _answer(order: dict[str, Any]) -> dict[str, Any]:
+    try:
+        with Path(order["path"]).open("rb") as file:
+            return {"ok": _carry_out(order, file)}
+    except MediaRefused as refusal:
+        return {"refused": {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}}
+    except OutputRefused as refusal:
+        return {"output": {"code": refusal.code, "message": refusal.message}}
+    except MemoryError:
+        return {"memory": True}
+
+
+def _carry_out(order: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
+    do = order["do"]
+    if do == "poster":
+        return stills.poster(file, order["dest"])
+    if do == "preview":
+        return stills.preview(file, order["dest"], order["encoder"])
+    if do == "verify":
+        wanted, slack = order["expect_ms"], order["tolerance_ms"]
+        stills.verify(file, wanted, slack, expect_audio=order["expect_audio"])
+        file.seek(0)
+    return probe(file, order["expect"])
+
+
+def probe(file: BinaryIO, expect: str) -> dict[str, Any]:
+    digest, size = _hash(file)
+    if not size:
+        raise MediaRefused("not_media", "This file is empty.", f"Accepted are {ACCEPTED[expect]}.")
+    found = sniff(file)
+    if found is None:
+        raise MediaRefused("not_media", f"This is {describe(file)}.", f"Accepted are {ACCEPTED[expect]}.")
+    if found.family == "picture":
+        _expected("image", found, expect)
+        fields = {**pictures.look(file, found), "content_type": found.content_type}
+    else:
+        fields = _stream(file, found, expect)
+    return {**fields, "bytes": size, "sha256": digest}
+
+
+def _stream(file: BinaryIO, found: Type, expect: str) -> dict[str, Any]:
+    head = file.read(64)
+    file.seek(0)
+    with streams.opened(file, found, expect) as container:
+        kind = streams.kind_of(container)
+        if not kind:
+            raise streams.unreadable("audio" if expect == "audio" else "video")
+        _expected(kind, found, expect)
+        video = streams.film(container)
+        if video is not None:
+            fields = streams.film_fields(container, video)
+        else:
+            fields = streams.sound_fields(container, container.streams.audio[0])
+    return {**fields, "container": found.reader, "content_type": _content_type(found, kind, head)}
+
+
+def _expected(kind: str, found: Type, expect: str) -> None:
+    if kind != expect:
+        message = f"{NEEDED[expect]} is needed here; this is {FOUND[kind]} ({found.name})."
+        raise MediaRefused("wrong_type", message, f"Accepted are {ACCEPTED[expect]}.")
+
+
+def _content_type(found: Type, kind: str, head: bytes) -> str:
+    """Containers that carry sound or film are told apart by what is inside."""
+    if found.reader == "matroska":
+        return f"{kind}/webm" if b"webm" in head else f"{kind}/x-matroska"
+    if found.reader == "ogg":
+        return f"{kind}/ogg"
+    if kind == "audio":
+        return {"mov": "audio/mp4", "asf": "audio/x-ms-wma"}.get(found.reader, found.content_type)
+    return _mov_type(head) if found.reader == "mov" else found.content_type
+
+
+def _mov_type(head: bytes) -> str:
+    brand = head[8:12] if head[4:8] == b"ftyp" else b"qt  "
+    if brand == b"qt  ":
+        return "video/quicktime"
+    return "video/3gpp" if brand.startswith(b"3g") else "video/mp4"
+
+
+def _hash(file: BinaryIO) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    file.seek(0)
+    return digest.hexdigest(), size

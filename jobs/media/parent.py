@@ -1,0 +1,123 @@
+"""The parent's side: start the child, wait no longer than agreed, believe only well-formed answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from jobs.media.results import Kind, MediaRefused, OutputRefused, Probe
+from jobs.media.sandbox import Limits
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from jobs.media.child import main; main()"
+GIB = 1024**3
+MIB = 1024**2
+# A 40-megapixel picture needs 0.6 GiB at its worst (RGBA and copies), a 4K decoder 0.4; libraries map 0.3.
+MEMORY = 2 * GIB
+ANSWER = 64 * 1024
+# Two hours of sound decode in 20 s on one slow core; the clock on the wall allows for a busy machine.
+PROBE = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=ANSWER)
+STILL = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=64 * MIB)
+# Ten minutes of 720p decode in about 40 s.
+WHOLE = Limits(memory_bytes=MEMORY, cpu_seconds=300, file_bytes=ANSWER)
+WALL_FACTOR = 2
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
+
+
+def probe(path: Path, *, expect: Kind) -> Probe:
+    """What the file really is. Raises MediaRefused, never anything the file provoked."""
+    return Probe(**_ask({"do": "probe", "path": str(path), "expect": expect}, PROBE))
+
+
+def verify_output(path: Path, *, expect_ms: int, tolerance_ms: int, expect_audio: bool) -> Probe:
+    """Decode the whole video: `expect_ms` long within `tolerance_ms`, with sound where asked.
+
+    Raises OutputRefused: output_not_video, output_damaged, output_length, output_silent.
+    """
+    order = {"do": "verify", "path": str(path), "expect": "video", "expect_ms": expect_ms}
+    order |= {"tolerance_ms": tolerance_ms, "expect_audio": expect_audio}
+    try:
+        return Probe(**_ask(order, WHOLE))
+    except MediaRefused as refusal:
+        raise OutputRefused("output_damaged", refusal.message) from None
+
+
+def poster(path: Path, dest: Path) -> None:
+    """Write an early frame that is not black to `dest`, a JPEG of at most 1280 px. Raises MediaRefused."""
+    _make({"do": "poster", "path": str(path)}, dest)
+
+
+def preview(path: Path, dest: Path) -> None:
+    """Write the first 6 s to `dest`, a muted 360p MP4. Raises MediaRefused."""
+    encoder = os.environ.get("VOICEREEL_H264_ENCODER", "")
+    _make({"do": "preview", "path": str(path), "encoder": encoder}, dest)
+
+
+def _make(order: dict[str, Any], dest: Path) -> None:
+    """`dest` appears complete or not at all."""
+    part = dest.with_name(f"{dest.name}.part")
+    try:
+        _ask({**order, "dest": str(part)}, STILL)
+        part.replace(dest)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _ask(order: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    order |= {"parent": os.getpid(), "limits": asdict(limits)}
+    # A file, not a pipe: the child's file limit then bounds what it can answer.
+    with tempfile.TemporaryFile() as out:
+        status = _run(order, out, limits.cpu_seconds * WALL_FACTOR)
+        out.seek(0)
+        answer = _read(out.read(ANSWER))
+    if "ok" in answer and status == 0:
+        return dict(answer["ok"])
+    if "refused" in answer:
+        raise MediaRefused(**answer["refused"])
+    if "output" in answer:
+        raise OutputRefused(**answer["output"])
+    if status in {-signal.SIGXCPU, -signal.SIGKILL}:
+        raise MediaRefused(
+            "probe_timeout", "Looking at this file took too long.", "Upload a shorter or smaller file."
+        )
+    raise MediaRefused(
+        "probe_crashed", "This file could not be examined.", "Export it again, or use another format."
+    )
+
+
+def _run(order: dict[str, Any], out: IO[bytes], seconds: float) -> int:
+    """The child's exit status; a child past its time is killed, which reads as -SIGKILL."""
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment |= {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(  # noqa: S603  our own interpreter and our own code
+        [sys.executable, "-I", "-B", "-c", BOOT, str(ROOT), json.dumps(order)],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        return child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return -signal.SIGKILL
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _read(text: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
