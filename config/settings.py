@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import django_stubs_ext
+
 from config.env import env, env_bool, env_int, env_list
+
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -192,6 +197,15 @@ RENDER_DIR = Path(env("RENDER_DIR", str(BASE_DIR / ".voicereel" / "renders")))
 # --- billing ---------------------------------------------------------------------------------------------------
 DEFAULT_TIER = env("DEFAULT_TIER", "bronze")
 SIGNUP_CREDIT_USD = env("SIGNUP_CREDIT_USD", "0")
+
+# --- jobs ------------------------------------------------------------------------------------------------------
+JOB_LIFE_SECONDS = env_int("JOB_LIFE_SECONDS", 24 * 3600)
+# First pause before a failed step is tried again; it doubles with each try.
+RETRY_STEP = timedelta(milliseconds=env_int("RETRY_STEP_MS", 2000))
+ORPHAN_SECONDS = env_int("ORPHAN_SECONDS", 60)
+RENDER_LEASE_SECONDS = env_int("RENDER_LEASE_SECONDS", 15)
+# Dialect to the function that draws a webhook's headers and body.
+DIALECT_WEBHOOKS = {"wavespeed": "jobs.dialects.wavespeed.webhooks.render"}
 
 # --- workers ---------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

@@ -136,8 +136,8 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["organization", "-id"], name="job_newest"),
             # Only unfinished jobs: what the dispatcher and the sweeper look through stays small.
-            models.Index(fields=["status", "due_at"], name="job_due", condition=Q(status__in=list(OPEN))),
-            models.Index(fields=["deadline_at"], name="job_deadline", condition=Q(status__in=list(OPEN))),
+            models.Index(fields=["status", "due_at"], name="job_due", condition=Q(status__in=sorted(OPEN))),
+            models.Index(fields=["deadline_at"], name="job_deadline", condition=Q(status__in=sorted(OPEN))),
         ]
 
     def __str__(self) -> str:
@@ -177,12 +177,12 @@ class Attempt(models.Model):
             models.UniqueConstraint(fields=["job", "number"], name="attempt_numbered"),
             # One open attempt a job: no second paid order while the first may still run.
             models.UniqueConstraint(
-                fields=["job"], name="attempt_one_open", condition=Q(status__in=list(ATTEMPT_OPEN))
+                fields=["job"], name="attempt_one_open", condition=Q(status__in=sorted(ATTEMPT_OPEN))
             ),
         ]
         indexes = [
-            models.Index(fields=["due_at"], name="attempt_poll_due", condition=Q(status__in=list(ATTEMPT_POLLED))),
-            models.Index(fields=["route_id"], name="attempt_open", condition=Q(status__in=list(ATTEMPT_OPEN))),
+            models.Index(fields=["due_at"], name="attempt_poll_due", condition=Q(status__in=sorted(ATTEMPT_POLLED))),
+            models.Index(fields=["route_id"], name="attempt_open", condition=Q(status__in=sorted(ATTEMPT_OPEN))),
         ]
 
     def __str__(self) -> str:

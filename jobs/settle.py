@@ -25,6 +25,7 @@ from jobs.events import transition
 from jobs.models import Asset, Attempt, Job
 from jobs.states import OPEN, AttemptStatus, Status
 from jobs.types import Failure, new_id
+from jobs.wake import wake
 from providers import leases
 
 log = logging.getLogger(__name__)
@@ -159,6 +160,7 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
                 log.error("job %s captured %s of %s", job.pk, captured, quote.total_micros, extra={"job": job.pk})
                 Job.objects.filter(pk=job.pk).update(charged_micros=captured)
             notify.enqueue(job)
+            wake("jobs.dispatch")  # one place fewer is taken
     if not won:
         storage.delete([item.asset.key for item in saved])
     return won
@@ -190,6 +192,7 @@ def end(
         if won:
             ledger.release(job.id, reason=failure.code)
             notify.enqueue(job)
+            wake("jobs.dispatch")
     return won
 
 

@@ -1,26 +1,17 @@
-"""Wake-ups: a message that work may be due. It may arrive twice or never; the row is the truth."""
+"""Wake-ups after commit: a message that work may be due. The row is the truth, and the sweeper finds it anyway."""
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 
-from celery import current_app
 from django.db import transaction
 
-log = logging.getLogger(__name__)
+from providers.wake import publish
 
+# Work that decodes media or moves large files has workers of its own.
 QUEUES = {"jobs.prepare": "media", "jobs.save": "media"}
 
 
 def wake(task: str, *args: str) -> None:
-    """Publish the task by name after the running transaction commits. A broker that is down is only logged:
-    the sweeper finds the row."""
-    transaction.on_commit(partial(_publish, task, args), robust=True)
-
-
-def _publish(task: str, args: tuple[str, ...]) -> None:
-    try:
-        current_app.send_task(task, args=args, queue=QUEUES.get(task, "default"), retry=False)
-    except Exception:  # noqa: BLE001  kombu raises many kinds; none may turn accepted work into an error
-        log.warning("could not publish %s; the sweeper will find it", task, exc_info=log.isEnabledFor(logging.DEBUG))
+    """Publish the task by name once the running transaction has committed (at once outside of one)."""
+    transaction.on_commit(partial(publish, task, args, queue=QUEUES.get(task, "default")), robust=True)

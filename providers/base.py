@@ -30,7 +30,10 @@ class Workspace(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """What one attempt asks of a provider. `tag` is unique per attempt: the client token for `find`."""
+    """What one attempt asks of a provider. `tag` is unique per attempt: the client token for `find`.
+
+    `route` carries the operator's settings of the route it takes.
+    """
 
     tag: str
     model: str
@@ -39,7 +42,7 @@ class Order:
     length_ms: int
     workspace: Workspace
     life_seconds: int
-    queue: str = ""
+    route: Mapping[str, Any] = field(default_factory=dict)
 
 
 class State(StrEnum):

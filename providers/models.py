@@ -7,12 +7,16 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now
 
+from accounts.models import Organization
+
 
 class Route(models.Model):
-    """A provider may serve a model. Lower priority number first; weight shares among equals."""
+    """A provider may serve a model, for everybody or for one organization, whose own routes then replace the common
+    ones. Lower priority number first; weight shares among equals."""
 
     model = models.CharField(max_length=64)
     provider = models.CharField(max_length=32)
+    organization = models.ForeignKey(Organization, models.CASCADE, null=True, blank=True, related_name="+")
     enabled = models.BooleanField(default=True)
     priority = models.IntegerField(default=100)
     weight = models.PositiveIntegerField(default=1)
@@ -22,7 +26,11 @@ class Route(models.Model):
     settings = models.JSONField(default=dict, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["model", "provider"], name="route_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "provider", "organization"], name="route_once", nulls_distinct=False
+            )
+        ]
         ordering: ClassVar[list[str]] = ["model", "priority", "id"]
 
     def __str__(self) -> str:

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 
 from providers.errors import NoRoute
 from providers.models import Route
 
 
-def open_routes(model: str) -> list[Route]:
-    """The enabled routes of a model whose provider is configured here."""
-    return [
-        route
-        for route in Route.objects.filter(model=model, enabled=True).order_by("priority", "id")
-        if route.provider in settings.PROVIDERS and (route.provider != "fake" or settings.FAKE_PROVIDER)
-    ]
+def open_routes(model: str, organization_id: UUID) -> list[Route]:
+    """The enabled routes of a model whose provider is configured here: the organization's own, else the common ones."""
+    rows = Route.objects.filter(Q(organization=None) | Q(organization=organization_id), model=model, enabled=True)
+    routes = [route for route in rows.order_by("priority", "id") if _configured(route.provider)]
+    own = [route for route in routes if route.organization_id is not None]
+    return own or routes
 
 
-def candidates(model: str, *, length_ms: int, running: Mapping[int, int], tried: Iterable[int] = ()) -> list[Route]:
+def _configured(provider: str) -> bool:
+    return provider in settings.PROVIDERS and (provider != "fake" or settings.FAKE_PROVIDER)
+
+
+def candidates(
+    model: str,
+    organization_id: UUID,
+    *,
+    length_ms: int,
+    running: Mapping[int, int],
+    tried: Collection[int] = (),
+) -> list[Route]:
     """Routes for one order now: long enough, with a free place, not tried before; by priority, then by weight.
 
     `running` counts the attempts in flight by route id. Raises NoRoute when no route could ever take it;
     an empty list means: wait.
     """
-    seen = set(tried)
     fitting = [
         route
-        for route in open_routes(model)
-        if route.id not in seen and (route.max_length_ms is None or length_ms <= route.max_length_ms)
+        for route in open_routes(model, organization_id)
+        if route.id not in tried and (route.max_length_ms is None or length_ms <= route.max_length_ms)
     ]
     if not fitting:
         raise NoRoute(f"No provider can render {model} at the moment.")
@@ -39,6 +50,6 @@ def candidates(model: str, *, length_ms: int, running: Mapping[int, int], tried:
     return sorted(free, key=lambda r: (r.priority, -(random.random() ** (1.0 / max(r.weight, 1)))))
 
 
-def require_route(model: str, *, length_ms: int = 0) -> None:
+def require_route(model: str, organization_id: UUID, *, length_ms: int = 0) -> None:
     """NoRoute unless some route could take an order of this length."""
-    candidates(model, length_ms=length_ms, running={})
+    candidates(model, organization_id, length_ms=length_ms, running={})

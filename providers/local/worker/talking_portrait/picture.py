@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..protocol import RenderError
 from .arrays import Picture
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MIN_SIDE = 64  # a face that can be animated does not fit into less
 MAX_SIDE = 12_000
 MAX_PIXELS = 64_000_000  # a decoded picture of this size takes 256 MB
@@ -23,8 +23,10 @@ def read_picture(path: Path) -> Picture:
     Raises `RenderError` ``image_unreadable``, ``image_too_small`` or ``image_too_large``.
     """
     Image.MAX_IMAGE_PIXELS = None  # the header check below is stricter, and answers with our own code
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]  # a build of Pillow may lack AVIF
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=known) as image:
             _check_size(*image.size)
             image.draft("RGB", (WORK_SIDE, WORK_SIDE))  # JPEG: decode straight to a smaller size
             image.load()

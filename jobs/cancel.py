@@ -1,0 +1,64 @@
+"""Stop a job. What has not succeeded costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from celery import shared_task
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.tenancy import Caller
+from jobs import settle
+from jobs.dispatch import CANCELED
+from jobs.errors import Conflict
+from jobs.events import append
+from jobs.models import Attempt, Job
+from jobs.states import ATTEMPT_OPEN, Status
+from jobs.wake import wake
+from providers.registry import adapter
+
+log = logging.getLogger(__name__)
+
+CANCEL_SECONDS = 20
+EARLY = frozenset({Status.PREPARING, Status.QUEUED})
+LATE = frozenset({Status.RUNNING, Status.SAVING})
+
+
+def cancel(caller: Caller, job: Job) -> Job:
+    """The job, canceled at once while it waits, or on its way there while it renders.
+
+    Canceling twice is fine; Conflict for a job that has already ended otherwise.
+    """
+    if settle.end(job, Status.CANCELED, CANCELED, given=EARLY):
+        job.refresh_from_db()
+        return job
+    with transaction.atomic():
+        rows = Job.objects.filter(pk=job.pk, status__in=LATE, cancel_requested_at=None)
+        if rows.update(cancel_requested_at=Now()):
+            append(job, "cancel_requested", {})
+            wake("jobs.cancel", str(job.pk))
+    job.refresh_from_db()
+    if job.final and job.status != Status.CANCELED:
+        raise Conflict("job_ended", f"The job has already {job.status}.")
+    return job
+
+
+def cancel_at_provider(job_id: str) -> None:
+    """Tell the provider; its own word, by poll, then ends the job. A job that is only being saved ends here."""
+    job = Job.objects.get(pk=job_id)
+    if job.status == Status.SAVING:
+        settle.end(job, Status.CANCELED, CANCELED, given=frozenset({Status.SAVING}))
+        return
+    for attempt in Attempt.objects.filter(job=job, status__in=ATTEMPT_OPEN).exclude(external_id=""):
+        try:
+            asyncio.run(asyncio.wait_for(adapter(attempt.provider).cancel(attempt.external_id), CANCEL_SECONDS))
+        except Exception:  # noqa: BLE001  the sweeper asks again until the job has ended
+            log.warning("could not cancel %s", attempt.external_id, exc_info=True, extra={"job": job.pk})
+        Attempt.objects.filter(pk=attempt.pk).update(due_at=Now())
+
+
+@shared_task(name="jobs.cancel")
+def cancel_task(job_id: str) -> None:
+    cancel_at_provider(job_id)

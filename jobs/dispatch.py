@@ -1,0 +1,250 @@
+"""Start attempts: fair between organizations, within everyone's limits, one open attempt a job.
+
+The row is written before the provider is called. An answer that never came makes the attempt `unknown`: the hold
+stays and nothing is tried elsewhere until `find` or the deadline tells what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from celery import shared_task
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count
+from django.db.models.functions import Now
+
+from accounts.models import Organization
+from billing import quotas
+from jobs import settle, storage
+from jobs.events import append, transition
+from jobs.models import Asset, Attempt, Job
+from jobs.states import ATTEMPT_OPEN, AttemptStatus, Status
+from jobs.types import Failure, new_id
+from jobs.wake import wake
+from providers import errors, routing
+from providers.base import InputFile, Order
+from providers.models import Route
+from providers.registry import adapter
+
+log = logging.getLogger(__name__)
+
+SUBMIT_SECONDS = 30
+ORDER_LIFE_SECONDS = 6 * 3600
+MAX_ATTEMPTS = 4
+BATCH = 25
+# A constant of ours: the advisory lock under which jobs are picked, so that limits hold across dispatchers.
+PICK_LOCK = 0x766F6963
+
+# Fair share: the next place goes to the organization with the fewest jobs running plus those it is ahead with here.
+FAIR = """
+WITH running AS (
+    SELECT organization_id, count(*) AS n FROM jobs_job WHERE status IN ('running', 'saving') GROUP BY 1
+), waiting AS (
+    SELECT id, organization_id, row_number() OVER (PARTITION BY organization_id ORDER BY id) AS place
+    FROM jobs_job WHERE status = 'queued' AND due_at <= now()
+)
+SELECT w.id FROM waiting w LEFT JOIN running r USING (organization_id)
+ORDER BY coalesce(r.n, 0) + w.place, w.id LIMIT %s
+"""
+
+PUBLIC_FAILURE = "The video could not be rendered; nothing was charged."
+
+
+@dataclass(frozen=True)
+class Start:
+    """A job picked for a route, its attempt written."""
+
+    job: Job
+    attempt: Attempt
+    route: Route
+
+
+def dispatch(limit: int = BATCH) -> int:
+    """Start up to `limit` attempts now; how many it were."""
+    started = 0
+    while started < limit and (start := pick()):
+        begin(start)
+        started += 1
+    return started
+
+
+def pick() -> Start | None:
+    """The next job whose turn it is, moved to `running` with its attempt `created`; None when all must wait."""
+    hopeless: list[tuple[Job, Failure]] = []
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PICK_LOCK])
+            cursor.execute(FAIR, [BATCH * 4])
+            ids = [row[0] for row in cursor.fetchall()]
+        start = _first_startable(ids, hopeless)
+    for job, failure in hopeless:
+        settle.end(job, Status.FAILED, failure, given=frozenset({Status.QUEUED}))
+    return start
+
+
+def _first_startable(ids: list[UUID], hopeless: list[tuple[Job, Failure]]) -> Start | None:
+    by_id = Job.objects.select_related("organization").in_bulk(ids)
+    by_route = Counter(
+        dict(Attempt.objects.filter(status__in=ATTEMPT_OPEN).values_list("route_id").annotate(n=Count("id")))
+    )
+    by_org = _running({job.organization_id for job in by_id.values()})
+    for job in (by_id[pk] for pk in ids if pk in by_id):
+        if not quotas.may_run(job.organization, by_org[job.organization_id]):
+            continue
+        attempts = list(job.attempts.order_by("number"))
+        try:
+            routes = _routes(job, attempts, by_route)
+        except errors.NoRoute as none:
+            hopeless.append((job, _last_failure(attempts) or Failure("no_route", none.message, retryable=True)))
+            continue
+        if routes and (start := _written(job, routes[0], len(attempts) + 1)):
+            return start
+    return None
+
+
+def _running(organizations: Iterable[UUID]) -> Counter[UUID]:
+    rows = Job.objects.filter(
+        organization_id__in=list(organizations), status__in=[Status.RUNNING, Status.SAVING]
+    ).values_list("organization_id")
+    return Counter(dict(rows.annotate(n=Count("id"))))
+
+
+def _last_failure(attempts: list[Attempt]) -> Failure | None:
+    if not attempts:
+        return None
+    last = attempts[-1]
+    return Failure(last.error_code, last.error_message, last.error_retryable)
+
+
+# What a provider says that only means "later": the route does not count as tried.
+LATER = frozenset({errors.Throttled.code, errors.Unavailable.code})
+
+
+def _routes(job: Job, attempts: list[Attempt], by_route: Counter[int]) -> list[Route]:
+    """Free routes not tried before; NoRoute when none is left."""
+    tried = [attempt.route_id for attempt in attempts if attempt.error_code not in LATER]
+    if len(tried) >= MAX_ATTEMPTS:
+        raise errors.NoRoute
+    return routing.candidates(
+        job.model, job.organization_id, length_ms=job.length_ms, running=by_route, tried=tried
+    )
+
+
+def _written(job: Job, route: Route, number: int) -> Start | None:
+    fields = {"lease_until": None, "tries": 0, "phase": "waiting", "progress": 0.0}
+    if job.started_at is None:
+        fields["started_at"] = Now()  # type: ignore[assignment]
+    if not transition(job, Status.RUNNING, given=frozenset({Status.QUEUED}), data={"attempt": number}, **fields):
+        return None
+    attempt_id = new_id()
+    attempt = Attempt.objects.create(
+        id=attempt_id, job=job, number=number, route_id=route.id, provider=route.provider, tag=attempt_id.hex
+    )
+    return Start(job, attempt, route)
+
+
+def begin(start: Start) -> None:
+    """Call the provider, outside any transaction, and write down what it said."""
+    attempt = start.attempt
+    try:
+        order = make_order(start)
+        external_id = asyncio.run(asyncio.wait_for(adapter(attempt.provider).submit(order), SUBMIT_SECONDS))
+    except errors.Refused as refusal:
+        message = refusal.customer_message or "The provider refused this order; nothing was charged."
+        give_up(attempt, Failure(refusal.code, message))
+    except (errors.Throttled, errors.Unavailable) as later:
+        wait = later.retry_after if isinstance(later, errors.Throttled) else settings.RETRY_STEP.total_seconds()
+        give_up(attempt, Failure(later.code, PUBLIC_FAILURE, retryable=True), wait=wait)
+    except Exception:
+        # Whatever else happened, the order may have arrived.
+        log.exception("the answer to %s was lost", attempt.tag, extra={"job": attempt.job_id})
+        _become(attempt, AttemptStatus.UNKNOWN, due_at=Now() + settings.RETRY_STEP)
+    else:
+        due = Now() + timedelta(seconds=adapter(attempt.provider).poll_seconds)
+        _become(attempt, AttemptStatus.SUBMITTED, external_id=external_id, submitted_at=Now(), due_at=due)
+
+
+def make_order(start: Start) -> Order:
+    """The order with addresses that stay readable for its whole life."""
+    job, attempt = start.job, start.attempt
+    assets = Asset.objects.in_bulk([UUID(source["asset"]) for source in job.inputs.values()])
+    inputs = {
+        role: _input_file(assets[UUID(source["asset"])]) for role, source in job.inputs.items()
+    }
+    return Order(
+        tag=attempt.tag,
+        model=job.model,
+        inputs=inputs,
+        options=job.options,
+        length_ms=job.length_ms,
+        workspace=storage.workspace(settle.workspace_prefix(attempt), seconds=ORDER_LIFE_SECONDS),
+        life_seconds=ORDER_LIFE_SECONDS,
+        route=start.route.settings,
+    )
+
+
+def _input_file(asset: Asset) -> InputFile:
+    return InputFile(
+        url=storage.signed_get(asset.key, seconds=ORDER_LIFE_SECONDS),
+        content_type=asset.content_type,
+        bytes=asset.bytes,
+        duration_ms=asset.duration_ms,
+        width=asset.width,
+        height=asset.height,
+    )
+
+
+def _become(attempt: Attempt, to: AttemptStatus, **fields: object) -> bool:
+    """Guarded move of an attempt that is still open."""
+    rows = Attempt.objects.filter(pk=attempt.pk, status=attempt.status)
+    if rows.update(status=to, lease_until=None, **fields) != 1:
+        return False
+    attempt.status = to
+    return True
+
+
+def give_up(attempt: Attempt, failure: Failure, *, wait: float = 0, to: AttemptStatus = AttemptStatus.FAILED) -> None:
+    """End an attempt without a result; the job goes to another route if the verdict allows it, else it fails, free."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=attempt.job_id)
+        ended = _become(
+            attempt,
+            to,
+            finished_at=Now(),
+            error_code=failure.code,
+            error_message=failure.message[:500],
+            error_retryable=failure.retryable,
+        )
+        if not ended:
+            return
+        append(job, "attempt_ended", {"attempt": attempt.number, "code": failure.code})
+        again = failure.retryable and job.cancel_requested_at is None
+        if again:
+            due = Now() + timedelta(seconds=wait)
+            transition(job, Status.QUEUED, given=frozenset({Status.RUNNING}), due_at=due, phase="", progress=0.0)
+            wake("jobs.dispatch")
+    if not again:
+        _end(job, failure)
+
+
+def _end(job: Job, failure: Failure) -> None:
+    if job.cancel_requested_at is not None:
+        settle.end(job, Status.CANCELED, CANCELED)
+    else:
+        settle.end(job, Status.FAILED, failure)
+
+
+CANCELED = Failure("canceled", "The job was canceled; nothing was charged.")
+
+
+@shared_task(name="jobs.dispatch")
+def dispatch_task() -> None:
+    if dispatch() == BATCH:
+        wake("jobs.dispatch")

@@ -1,0 +1,50 @@
+"""Give up a job at its deadline, but ask the provider first: what has finished is kept, what has not is free."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from celery import shared_task
+from django.db.models.functions import Now
+
+from jobs import poll, settle
+from jobs.models import Attempt, Job
+from jobs.states import ATTEMPT_OPEN, OPEN, AttemptStatus, Status
+from jobs.types import Failure
+from providers.registry import adapter
+
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 20
+EXPIRED = Failure("expired", "The job was not finished by its deadline; nothing was charged.", retryable=True)
+# Between being asked a last time and being given up: a saving job is left to finish.
+GIVEN_UP = OPEN - {Status.SAVING}
+
+
+def expire(job_id: str) -> None:
+    """Expire a job whose deadline has passed, unless its provider says that it has just finished."""
+    if not Job.objects.filter(pk=job_id, status__in=GIVEN_UP, deadline_at__lt=Now()).exists():
+        return
+    for attempt in Attempt.objects.filter(job_id=job_id, status__in=ATTEMPT_OPEN).exclude(external_id=""):
+        _ask_then_stop(attempt)
+    job = Job.objects.get(pk=job_id)
+    if settle.end(job, Status.EXPIRED, EXPIRED, given=GIVEN_UP):
+        Attempt.objects.filter(job=job, status__in=ATTEMPT_OPEN).update(
+            status=AttemptStatus.CANCELED, finished_at=Now(), error_code=EXPIRED.code, lease_until=None
+        )
+
+
+def _ask_then_stop(attempt: Attempt) -> None:
+    provider = adapter(attempt.provider)
+    try:
+        for update in asyncio.run(asyncio.wait_for(provider.poll([attempt.external_id]), ASK_SECONDS)):
+            poll.apply(attempt, update)
+        asyncio.run(asyncio.wait_for(provider.cancel(attempt.external_id), ASK_SECONDS))
+    except Exception:  # noqa: BLE001  a provider that cannot be asked does not keep the customer's money
+        log.warning("no last word on %s", attempt.external_id, exc_info=True, extra={"job": attempt.job_id})
+
+
+@shared_task(name="jobs.expire")
+def expire_task(job_id: str) -> None:
+    expire(job_id)

@@ -1,0 +1,57 @@
+"""manage.py poller: polls the providers and sweeps. Any number may run; one of them sweeps."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+
+from jobs import poll
+from jobs.sweep import Sweeper
+
+log = logging.getLogger(__name__)
+
+POLL_PAUSE = 0.2
+UNKNOWN_PAUSE = 1.0
+SWEEP_PAUSE = 1.0
+
+
+async def repeat(step: Callable[[], Awaitable[object]], pause: float, stop: asyncio.Event) -> None:
+    """Call `step` until told to stop. A step that fails (the database restarts, say) is logged and called again."""
+    while not stop.is_set():
+        try:
+            await step()
+        except Exception:
+            log.exception("%s failed; trying again", getattr(step, "__name__", step))
+            await sync_to_async(close_old_connections)()
+        try:
+            await asyncio.wait_for(stop.wait(), pause)
+        except TimeoutError:
+            continue
+
+
+async def main() -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    sweeper = Sweeper()
+    log.info("polling")
+    await asyncio.gather(
+        repeat(poll.poll_due, POLL_PAUSE, stop),
+        repeat(poll.resolve_unknown, UNKNOWN_PAUSE, stop),
+        repeat(sync_to_async(sweeper.tick), SWEEP_PAUSE, stop),
+    )
+    sweeper.close()
+
+
+class Command(BaseCommand):
+    help = "Polls providers for running attempts and re-wakes whatever is due."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        asyncio.run(main())

@@ -1,0 +1,187 @@
+"""Ask the providers, and apply what they say. A failed poll never fails a job: it is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from jobs.dispatch import CANCELED, PUBLIC_FAILURE, give_up
+from jobs.events import append, transition
+from jobs.models import Attempt, Job
+from jobs.settle import end
+from jobs.states import ATTEMPT_POLLED, AttemptStatus, Status
+from jobs.types import Failure
+from jobs.wake import wake
+from providers import errors, leases
+from providers.base import State, Update
+from providers.registry import adapter
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+LEASE_SECONDS = 60
+POLL_SECONDS = 20
+FIND_SECONDS = 20
+LOST = Failure("provider_lost_job", "The provider lost this order; nothing was charged.", retryable=True)
+
+
+async def poll_due() -> int:
+    """Claim the attempts that are due, ask their providers together, apply the answers; how many were claimed."""
+    due = await sync_to_async(claim_due)()
+    by_provider: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in due:
+        by_provider[attempt.provider].append(attempt)
+    await asyncio.gather(*(_poll_provider(slug, attempts) for slug, attempts in by_provider.items()))
+    return len(due)
+
+
+def claim_due() -> list[Attempt]:
+    rows = Attempt.objects.filter(status__in=ATTEMPT_POLLED, due_at__lte=Now()).order_by("due_at")
+    return leases.claim(rows, seconds=LEASE_SECONDS, limit=BATCH)
+
+
+async def _poll_provider(slug: str, attempts: Sequence[Attempt]) -> None:
+    provider = adapter(slug)
+    try:
+        updates = await asyncio.wait_for(provider.poll([a.external_id for a in attempts]), POLL_SECONDS)
+    except Exception:  # noqa: BLE001  one failed poll must fail no job
+        log.warning("polling %s failed", slug, exc_info=True)
+        updates = []
+    by_id = {update.external_id: update for update in updates}
+    for attempt in attempts:
+        await sync_to_async(apply_or_postpone)(attempt, by_id.get(attempt.external_id), provider.poll_seconds)
+
+
+def apply_or_postpone(attempt: Attempt, update: Update | None, poll_seconds: float) -> None:
+    """Apply one update; without one, or if applying fails, ask again later with back-off."""
+    mine = Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence)
+    if update is not None:
+        try:
+            apply(attempt, update)
+        except Exception:
+            log.exception("could not apply %s", update, extra={"job": attempt.job_id, "attempt": attempt.pk})
+            update = None
+    if update is None:
+        wait = poll_seconds * 2 ** min(attempt.poll_failures, 6)
+        mine.update(due_at=Now() + timedelta(seconds=wait), lease_until=None, poll_failures=F("poll_failures") + 1)
+    else:
+        mine.update(due_at=Now() + timedelta(seconds=poll_seconds), lease_until=None, poll_failures=0)
+
+
+def apply(attempt: Attempt, update: Update) -> None:
+    """Move the attempt and its job by a provider's word. Applying the same word twice changes nothing."""
+    match update.state:
+        case State.WAITING | State.RUNNING:
+            _progress(attempt, update)
+        case State.SUCCEEDED:
+            _succeeded(attempt, update)
+        case State.FAILED:
+            message = update.message or PUBLIC_FAILURE
+            give_up(attempt, Failure(update.code or "provider_failed", message, update.retryable))
+        case State.CANCELED:
+            _canceled(attempt)
+        case State.LOST:
+            give_up(attempt, LOST)
+
+
+def _progress(attempt: Attempt, update: Update) -> None:
+    if update.state == State.RUNNING and attempt.status == AttemptStatus.SUBMITTED:
+        rows = Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence, status=AttemptStatus.SUBMITTED)
+        rows.update(status=AttemptStatus.RUNNING)
+        attempt.status = AttemptStatus.RUNNING
+    progress, phase, detail = min(max(update.progress, 0.0), 1.0), update.phase[:16], dict(update.detail)
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=attempt.job_id)
+        if job.status != Status.RUNNING or (job.progress, job.phase, job.detail) == (progress, phase, detail):
+            return
+        Job.objects.filter(pk=job.pk).update(progress=progress, phase=phase, detail=detail)
+        if phase != job.phase:
+            append(job, "phase", {"phase": phase, "progress": progress})
+        elif detail.get("clip") != job.detail.get("clip"):
+            append(job, "progress", {"progress": progress, **detail})
+
+
+def _succeeded(attempt: Attempt, update: Update) -> None:
+    outputs = [{"kind": o.kind, "name": o.name, "url": o.url} for o in update.outputs]
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=attempt.job_id)
+        rows = Attempt.objects.filter(pk=attempt.pk, status__in=ATTEMPT_POLLED)
+        won = rows.update(
+            status=AttemptStatus.SUCCEEDED,
+            result={"outputs": outputs},
+            cost_micros=update.cost_micros,
+            finished_at=Now(),
+        )
+        if not won:
+            return
+        if job.cancel_requested_at is None:
+            given = frozenset({Status.RUNNING})
+            fields = {"due_at": Now(), "lease_until": None, "tries": 0, "progress": 1.0, "phase": "saving"}
+            if transition(job, Status.SAVING, given=given, **fields):
+                wake("jobs.save", str(job.pk))
+                wake("jobs.dispatch")  # the route has a place again
+            return
+    # It finished while the customer's cancel was on its way: the customer asked first, so it is free.
+    end(job, Status.CANCELED, CANCELED)
+
+
+def _canceled(attempt: Attempt) -> None:
+    job = Job.objects.get(pk=attempt.job_id)
+    asked = job.cancel_requested_at is not None
+    failure = CANCELED if asked else Failure("provider_canceled", PUBLIC_FAILURE, retryable=True)
+    give_up(attempt, failure, to=AttemptStatus.CANCELED)
+
+
+async def resolve_unknown() -> int:
+    """Ask what became of orders whose answer was lost, or whose dispatcher died; how many were asked about."""
+    attempts = await sync_to_async(claim_unknown)()
+    await asyncio.gather(*(_resolve(attempt) for attempt in attempts))
+    return len(attempts)
+
+
+def claim_unknown() -> list[Attempt]:
+    # Still `created` after this long: its dispatcher died between the row and the call.
+    orphans = Q(status=AttemptStatus.CREATED, created_at__lt=Now() - timedelta(seconds=settings.ORPHAN_SECONDS))
+    rows = Attempt.objects.filter(Q(status=AttemptStatus.UNKNOWN, due_at__lte=Now()) | orphans)
+    return leases.claim(rows.order_by("due_at"), seconds=LEASE_SECONDS, limit=BATCH)
+
+
+async def _resolve(attempt: Attempt) -> None:
+    try:
+        external_id = await asyncio.wait_for(adapter(attempt.provider).find(attempt.tag), FIND_SECONDS)
+    except Exception as error:  # noqa: BLE001  whatever it is, it is still unknown
+        if not isinstance(error, errors.OutcomeUnknown):
+            log.warning("could not find %s", attempt.tag, exc_info=True)
+        await sync_to_async(_still_unknown)(attempt)
+        return
+    await sync_to_async(_resolved)(attempt, external_id)
+
+
+def _still_unknown(attempt: Attempt) -> None:
+    wait = settings.RETRY_STEP * 2 ** min(attempt.poll_failures, 7)
+    Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence).update(
+        status=AttemptStatus.UNKNOWN, due_at=Now() + wait, lease_until=None, poll_failures=F("poll_failures") + 1
+    )
+
+
+def _resolved(attempt: Attempt, external_id: str | None) -> None:
+    if external_id is None:
+        give_up(attempt, Failure("provider_unavailable", PUBLIC_FAILURE, retryable=True))
+        return
+    Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence).update(
+        status=AttemptStatus.SUBMITTED,
+        external_id=external_id,
+        submitted_at=Now(),
+        due_at=Now(),
+        lease_until=None,
+        poll_failures=0,
+    )

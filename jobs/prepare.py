@@ -1,0 +1,182 @@
+"""Bring a job's inputs home: fetch, probe, price, raise the hold, queue. What is wrong fails the job, free."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from uuid import UUID
+
+from celery import shared_task
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from billing import ledger, quotes
+from billing.errors import BillingError
+from jobs import fetch, media, settle, storage
+from jobs.errors import Invalid
+from jobs.events import transition
+from jobs.inputs import check_input
+from jobs.models import Asset, Job
+from jobs.states import Status
+from jobs.types import Failure, new_id
+from jobs.wake import wake
+from providers import catalogue, leases
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 180
+FETCH_SECONDS = 120
+TRIES = 3
+NOT_UPLOADED = Failure(
+    "file_not_uploaded", "The file was announced but its bytes never arrived; upload it, then submit again.", True
+)
+
+
+class Unfit(Exception):
+    """An input cannot be used. args[0] is the Failure."""
+
+    @property
+    def failure(self) -> Failure:
+        return self.args[0]  # type: ignore[no-any-return]
+
+
+def prepare(job_id: str) -> None:
+    """Prepare a job, if it still needs it and nobody else is at it. Safe to call at any time."""
+    due = Job.objects.filter(pk=job_id, status=Status.PREPARING, due_at__lte=Now())
+    for job in leases.claim(due.select_related("organization"), seconds=LEASE_SECONDS):
+        try:
+            length_ms = _bring_inputs(job)
+        except Unfit as unfit:
+            if unfit.failure.retryable and job.tries + 1 < TRIES and unfit.failure != NOT_UPLOADED:
+                _try_again(job)
+            else:
+                settle.end(job, Status.FAILED, unfit.failure, fence=job.fence)
+        else:
+            _queue(job, length_ms)
+
+
+def _try_again(job: Job) -> None:
+    wait = settings.RETRY_STEP * 2**job.tries
+    Job.objects.filter(pk=job.pk, fence=job.fence).update(
+        tries=F("tries") + 1, lease_until=None, due_at=Now() + wait
+    )
+
+
+def _bring_inputs(job: Job) -> int:
+    """Every input as a ready Asset of ours; returns the milliseconds to bill. Raises Unfit."""
+    model = catalogue.model(job.model)
+    inputs = dict(job.inputs)
+    length_ms = 0
+    for role, source in job.inputs.items():
+        wanted = model.inputs[role]
+        asset = _known(source["asset"], wanted.kind) if "asset" in source else _fetched(job, source["url"], wanted.kind)
+        try:
+            check_input(wanted, asset)
+        except Invalid as refusal:
+            raise Unfit(Failure(refusal.code, refusal.message)) from None
+        inputs[role] = {"asset": str(asset.id)}
+        # Saved input by input: a worker that dies here does not make the next one fetch again.
+        Job.objects.filter(pk=job.pk, fence=job.fence).update(inputs=inputs)
+        leases.renew(job, seconds=LEASE_SECONDS)
+        if role == model.length_from:
+            length_ms = asset.duration_ms
+    return length_ms
+
+
+def _known(asset_id: str, kind: str) -> Asset:
+    asset = Asset.objects.get(id=UUID(asset_id))
+    if asset.status == Asset.Status.READY:
+        return asset
+    return look_into(asset, kind)
+
+
+def look_into(asset: Asset, kind: str) -> Asset:
+    """Probe an uploaded file and remember what it is. Raises Unfit, remembering why, when it is no usable media."""
+    size = storage.size(asset.key)
+    if size is None:
+        raise Unfit(NOT_UPLOADED)
+    if size > settings.UPLOAD_MAX_BYTES:
+        raise _refuse(asset, "file_too_large", f"The file has {size} bytes; {settings.UPLOAD_MAX_BYTES} are allowed.")
+    with tempfile.TemporaryDirectory(prefix="voicereel-probe-") as folder:
+        path = Path(folder) / "input"
+        storage.fetch(asset.key, path)
+        _describe(asset, path, kind)
+    asset.save()
+    return asset
+
+
+def _describe(asset: Asset, path: Path, kind: str) -> None:
+    """Fill in what the probe finds; does not save."""
+    try:
+        probe = media.probe(path, expect=kind)
+    except media.MediaRefused as refusal:
+        raise _refuse(asset, refusal.code, refusal.message, refusal.hint) from None
+    asset.status = Asset.Status.READY
+    asset.kind, asset.content_type, asset.bytes, asset.sha256 = probe.kind, probe.content_type, probe.bytes, probe.sha256
+    asset.duration_ms, asset.width, asset.height = probe.duration_ms or 0, probe.width or 0, probe.height or 0
+    asset.fps, asset.has_audio = probe.fps or 0.0, probe.has_audio
+
+
+def _refuse(asset: Asset, code: str, message: str, hint: str = "") -> Unfit:
+    # A refusal for being of another kind says nothing against the file in another role, so it is not remembered.
+    if code != "wrong_type" and not asset._state.adding:  # noqa: SLF001  Django's documented flag
+        asset.refusal = {"code": code, "message": message, "hint": hint}
+        asset.status = Asset.Status.REFUSED
+        asset.save(update_fields=["refusal", "status"])
+    return Unfit(Failure(code, message, hint=hint))
+
+
+def _fetched(job: Job, url: str, kind: str) -> Asset:
+    """Fetch a foreign address into an Asset of the job's organization."""
+    asset = Asset(id=new_id(), organization_id=job.organization_id, origin=Asset.Origin.FETCHED)
+    asset.filename = url.split("?")[0].rsplit("/", 1)[-1][:100] or "input"
+    asset.key = storage.new_key(job.organization_id, asset.id, kind)
+    with tempfile.TemporaryDirectory(prefix="voicereel-fetch-") as folder:
+        path = Path(folder) / "input"
+        try:
+            fetch.download(url, path, max_bytes=settings.UPLOAD_MAX_BYTES, timeout_seconds=FETCH_SECONDS)
+        except fetch.FetchRefused as refusal:
+            raise Unfit(Failure(refusal.code, refusal.message, refusal.retryable)) from None
+        _describe(asset, path, kind)
+        storage.put(asset.key, path, content_type=asset.content_type)
+    asset.save(force_insert=True)
+    return asset
+
+
+def _queue(job: Job, length_ms: int) -> None:
+    """The real price is known: raise the hold to it and queue, in one transaction."""
+    model = catalogue.model(job.model)
+    quote = quotes.quote(
+        job.organization,
+        model=model.slug,
+        resolution=model.resolution(job.options),
+        measured_ms=length_ms,
+        unit=model.unit,
+    )
+    fields = {
+        "length_ms": length_ms,
+        "quote": quote.as_json(),
+        "quoted_micros": quote.total_micros,
+        "queued_at": Now(),
+        "lease_until": None,
+        "tries": 0,
+        "due_at": Now(),
+    }
+    try:
+        with transaction.atomic():
+            data = {"quoted_micros": quote.total_micros, "length_ms": length_ms}
+            given = frozenset({Status.PREPARING})
+            if transition(job, Status.QUEUED, given=given, fence=job.fence, data=data, **fields):
+                ledger.raise_hold(job.id, quote.total_micros)
+                wake("jobs.dispatch")
+    except BillingError as refusal:
+        job.status = Status.PREPARING
+        settle.end(job, Status.FAILED, Failure(refusal.code, refusal.message), fence=job.fence)
+
+
+@shared_task(name="jobs.prepare")
+def prepare_task(job_id: str) -> None:
+    prepare(job_id)

@@ -1,0 +1,253 @@
+"""Accept a job: check it, price it, set its money aside, write it down. All or nothing, and nothing slow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from accounts.models import Organization
+from accounts.tenancy import Caller
+from billing import ledger, quotas, quotes, throttles
+from billing.errors import BillingError, RateLimited
+from billing.quotes import Quote
+from jobs import events, fetch, storage
+from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
+from jobs.inputs import check_input
+from jobs.models import Asset, Job
+from jobs.states import Status
+from jobs.types import JobRequest, new_id
+from jobs.wake import wake
+from providers import catalogue, errors, routing
+
+MAX_SEED = 2147483647
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one input comes from: a file of ours, or an address still to be fetched."""
+
+    asset: Asset | None = None
+    url: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return {"asset": str(self.asset.id)} if self.asset else {"url": self.url}
+
+    @property
+    def ready(self) -> Asset | None:
+        """The file if it was looked into and found good, so that its length and size are known."""
+        return self.asset if self.asset and self.asset.status == Asset.Status.READY else None
+
+
+def submit(caller: Caller, request: JobRequest) -> Job:
+    """The accepted job: `queued` when all inputs are known, `preparing` when some must still be fetched.
+
+    The same idempotency key returns the first job. Raises jobs.errors (Invalid, Conflict, NoRoute, Unpayable) and
+    billing.errors.RateLimited; whatever is raised, nothing was written and nothing is charged.
+    """
+    digest = request_hash(request)
+    if earlier := _earlier(caller.organization, request, digest):
+        return earlier
+    throttles.submit_allowed(caller.organization, caller.key)
+    model = known_model(request.model)
+    options = checked_options(model, request.options)
+    sources = resolve(caller.organization, model, request.inputs)
+    for role, source in sources.items():
+        if source.ready:
+            check_input(model.inputs[role], source.ready)
+    length_ms = known_length(model, sources)
+    _require_route(caller.organization, model.slug, length_ms)
+    if request.webhook_url:
+        _check_address("webhook", request.webhook_url)
+    quote = price(caller.organization, model, options, length_ms)
+    job = _new_job(caller, request, digest, model, options, sources, quote)
+    try:
+        _write(caller, job, quote)
+    except IntegrityError:
+        # Two requests with one idempotency key raced; the index let the other one in.
+        if again := _earlier(caller.organization, request, digest):
+            return again
+        raise
+    return job
+
+
+def _write(caller: Caller, job: Job, quote: Quote) -> None:
+    try:
+        with transaction.atomic():
+            # The hold locks the organization's account, so the count of queued jobs below cannot be raced.
+            ledger.hold(caller.organization, job_id=job.id, amount_micros=quote.total_micros, key=caller.key)
+            quotas.may_queue(caller.organization, waiting(caller.organization))
+            job.save(force_insert=True)
+            events.append(job, "created", {"model": job.model, "quoted_micros": job.quoted_micros})
+            wake("jobs.prepare" if job.status == Status.PREPARING else "jobs.dispatch", *_named(job))
+    except RateLimited:
+        raise
+    except BillingError as refusal:
+        raise Unpayable(refusal.code, refusal.message, retryable=refusal.retryable) from refusal
+
+
+def _named(job: Job) -> tuple[str, ...]:
+    return (str(job.id),) if job.status == Status.PREPARING else ()
+
+
+def waiting(organization: Organization) -> int:
+    return Job.objects.for_org(organization).filter(status__in=[Status.PREPARING, Status.QUEUED]).count()
+
+
+def request_hash(request: JobRequest) -> str:
+    body = {"model": request.model, "inputs": dict(request.inputs), "options": dict(request.options)}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _earlier(organization: Organization, request: JobRequest, digest: str) -> Job | None:
+    if not request.idempotency_key:
+        return None
+    job = Job.objects.for_org(organization).filter(idempotency_key=request.idempotency_key).first()
+    if job and job.request_hash != digest:
+        raise Conflict("idempotency_conflict", "This idempotency key was used with a different request.")
+    return job
+
+
+def known_model(slug: str) -> catalogue.Model:
+    try:
+        return catalogue.model(slug)
+    except catalogue.UnknownModel:
+        known = ", ".join(catalogue.models())
+        raise Invalid("model_unknown", f"There is no model {slug!r}; known are {known}.", field="model") from None
+
+
+def checked_options(model: catalogue.Model, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked against the model's schema, defaults filled in, the seed drawn."""
+    try:
+        checked = model.checked(options)
+    except catalogue.OptionRefused as refusal:
+        raise Invalid("parameter_invalid", refusal.message, field=refusal.field) from None
+    if checked.get("seed") == -1:
+        checked["seed"] = random.randint(0, MAX_SEED)
+    return checked
+
+
+def resolve(
+    organization: Organization, model: catalogue.Model, inputs: Mapping[str, Any]
+) -> dict[str, Source]:
+    """Every input as a Source. Addresses of our own files are recognised; foreign ones are not touched yet."""
+    for role in inputs:
+        if role not in model.inputs:
+            known = ", ".join(model.inputs)
+            raise Invalid("parameter_invalid", f"Unknown input {role!r}; known are {known}.", field=role)
+    sources = {}
+    for role, wanted in model.inputs.items():
+        value = inputs.get(role)
+        if value is None or value == "":
+            if wanted.required:
+                raise Invalid("parameter_missing", f"{role} is required: {wanted.description}", field=role)
+            continue
+        if not isinstance(value, str):
+            raise Invalid("parameter_invalid", f"{role} must be an address or a file id.", field=role)
+        sources[role] = _source(organization, role, value.strip())
+    return sources
+
+
+def _source(organization: Organization, role: str, value: str) -> Source:
+    asset_id = _own_id(role, value)
+    if asset_id is None:
+        _check_address(role, value)
+        return Source(url=value)
+    asset = Asset.objects.for_org(organization).live().filter(id=asset_id).first()
+    if asset is None:
+        raise Invalid("file_unknown", f"{role} names a file that does not exist (any more).", field=role)
+    if asset.status == Asset.Status.REFUSED:
+        raise Invalid(asset.refusal["code"], f"{role}: {asset.refusal['message']}", field=role)
+    return Source(asset=asset)
+
+
+def _own_id(role: str, value: str) -> UUID | None:
+    """The id of one of our files, given bare or by one of our own addresses."""
+    try:
+        return UUID(value)
+    except ValueError:
+        pass
+    try:
+        return storage.asset_id_of(value)
+    except storage.AddressExpired:
+        raise Invalid("file_address_expired", f"The address in {role} has expired; ask for a new one.", field=role) from None
+
+
+def _check_address(field: str, url: str) -> None:
+    try:
+        fetch.check_url(url)
+    except fetch.FetchRefused as refusal:
+        raise Invalid(refusal.code, f"{field}: {refusal.message}", field=field) from None
+
+
+def known_length(model: catalogue.Model, sources: Mapping[str, Source]) -> int | None:
+    """Milliseconds to bill, when every input is known; None while some must still be fetched."""
+    if not all(source.ready for source in sources.values()):
+        return None
+    billed = sources[model.length_from].ready
+    return billed.duration_ms if billed else None
+
+
+def price(
+    organization: Organization, model: catalogue.Model, options: Mapping[str, Any], length_ms: int | None
+) -> Quote:
+    """The quote for a known length, else the least the model can cost."""
+    resolution = model.resolution(options)
+    try:
+        if length_ms is None:
+            return quotes.minimum(organization, model=model.slug, resolution=resolution, unit=model.unit)
+        return quotes.quote(
+            organization, model=model.slug, resolution=resolution, measured_ms=length_ms, unit=model.unit
+        )
+    except BillingError as refusal:
+        raise Unpayable(refusal.code, refusal.message) from refusal
+
+
+def _require_route(organization: Organization, model: str, length_ms: int | None) -> None:
+    try:
+        routing.require_route(model, organization.pk, length_ms=length_ms or 0)
+    except errors.NoRoute as refusal:
+        raise NoRoute("no_route", refusal.message, field="model", retryable=True) from None
+
+
+def _new_job(
+    caller: Caller,
+    request: JobRequest,
+    digest: str,
+    model: catalogue.Model,
+    options: dict[str, Any],
+    sources: Mapping[str, Source],
+    quote: Quote,
+) -> Job:
+    length_ms = known_length(model, sources)
+    return Job(
+        id=new_id(),
+        organization=caller.organization,
+        key=caller.key,
+        user=caller.user,
+        dialect=request.dialect,
+        model=model.slug,
+        inputs={role: source.as_json() for role, source in sources.items()},
+        options=options,
+        request={"inputs": dict(request.inputs), "options": dict(request.options)},
+        wire=dict(request.wire),
+        tags=list(request.tags),
+        webhook_url=request.webhook_url,
+        idempotency_key=request.idempotency_key or None,
+        request_hash=digest,
+        status=Status.PREPARING if length_ms is None else Status.QUEUED,
+        length_ms=length_ms or 0,
+        quote=quote.as_json(),
+        quoted_micros=quote.total_micros,
+        queued_at=None if length_ms is None else Now(),
+        deadline_at=Now() + timedelta(seconds=settings.JOB_LIFE_SECONDS),
+    )
