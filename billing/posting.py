@@ -58,7 +58,7 @@ class Move:
 
 
 # The three ways a posting begins: with no hold, with a new one, with a change of one. PostgreSQL runs every
-# part of a WITH exactly once, whether or not another part reads it. The first hold opens the projections of key
+# part of a WITH exactly once, whether or not another part reads it. The first hold opens the rows of key
 # and month; later changes are no upserts, because the row an upsert proposes must pass the check against
 # negatives even when it is never inserted.
 NO_HOLD = "held AS (SELECT NULL::bigint AS id, now() AS created_at)"

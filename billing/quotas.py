@@ -1,0 +1,125 @@
+"""What an organization may do. Each limit is one function with one sentence; its own win over its tier's.
+
+Rate excess is refused (`billing.throttles`), running jobs over the limit wait, queued ones are refused.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q, Sum
+
+from accounts.models import Organization
+from billing.errors import BillingError, ModelNotAllowed, QuotaReached
+from billing.models import Limits, Tier, Transfer, TransferKind
+
+Value = TypeVar("Value")
+
+CACHED_SECONDS = 30
+# Beyond this many organizations the cache of a process starts anew: bounded memory without bookkeeping.
+CACHED_ORGANIZATIONS = 10_000
+
+
+@dataclass(frozen=True)
+class LimitsView:
+    tier: str
+    submits_per_minute: int
+    running: int
+    queued: int
+    reads_per_second: int
+    longest_seconds: int | None
+    allowed_models: frozenset[str] | None
+
+
+_cache: dict[UUID, tuple[float, LimitsView]] = {}
+_lock = threading.Lock()
+
+
+def limits_of(organization: Organization) -> LimitsView:
+    """The limits that hold now; a change reaches every process within 30 seconds."""
+    now = time.monotonic()
+    cached = _cache.get(organization.pk)
+    if cached and cached[0] > now:
+        return cached[1]
+    view = _read(organization)
+    with _lock:
+        if len(_cache) >= CACHED_ORGANIZATIONS:
+            _cache.clear()
+        _cache[organization.pk] = (now + CACHED_SECONDS, view)
+    return view
+
+
+def forget() -> None:
+    """Drops what this process remembers; the next question is answered from the database."""
+    with _lock:
+        _cache.clear()
+
+
+def tier_of(organization: Organization) -> Tier:
+    """The tier an operator gave, else the highest that lifetime top-ups reach, DEFAULT_TIER at least."""
+    if organization.tier and (given := Tier.objects.filter(slug=organization.tier).first()):
+        return given
+    topups = Transfer.objects.for_org(organization).filter(kind=TransferKind.TOPUP)
+    paid = topups.aggregate(total=Sum("amount_micros"))["total"] or 0
+    reached = Tier.objects.filter(Q(threshold_micros__lte=paid) | Q(slug=settings.DEFAULT_TIER))
+    tier = reached.order_by("-threshold_micros").first()
+    if tier is None:
+        raise BillingError(
+            "tier_missing", "There is no tier for this organization; the operator must add one."
+        )
+    return tier
+
+
+def may_queue(organization: Organization, queued_now: int) -> None:
+    """An organization may have only so many jobs waiting; more are refused until one starts."""
+    most = limits_of(organization).queued
+    if queued_now >= most:
+        message = f"{queued_now} jobs are waiting already, and {most} may. Try again when some have started."
+        raise QuotaReached("queued_jobs_limit", message, retryable=True)
+
+
+def may_run(organization: Organization, running_now: int) -> bool:
+    """An organization may have only so many jobs running at once; the others wait, they are never refused."""
+    return running_now < limits_of(organization).running
+
+
+def may_use(organization: Organization, model: str) -> None:
+    """An organization may use the models its tier or its own list allows."""
+    allowed = limits_of(organization).allowed_models
+    if allowed is not None and model not in allowed:
+        raise ModelNotAllowed(model)
+
+
+def may_last(organization: Organization, length_ms: int) -> None:
+    """One video may be only so long."""
+    longest = limits_of(organization).longest_seconds
+    if longest is not None and length_ms > longest * 1000:
+        message = (
+            f"This would be {length_ms / 1000:.1f} s long; this organization's videos may last {longest} s."
+        )
+        raise QuotaReached("clip_too_long", message)
+
+
+def _read(organization: Organization) -> LimitsView:
+    tier = tier_of(organization)
+    own = Limits.objects.filter(organization=organization).first() or Limits()
+    models = _own_or(own.allowed_models, tier.allowed_models)
+    return LimitsView(
+        tier=tier.slug,
+        submits_per_minute=_own_or(own.submits_per_minute, tier.submits_per_minute),
+        running=_own_or(own.running, tier.running),
+        queued=_own_or(own.queued, tier.queued),
+        reads_per_second=_own_or(own.reads_per_second, tier.reads_per_second),
+        longest_seconds=_own_or(own.longest_seconds, tier.longest_seconds),
+        allowed_models=None if models is None else frozenset(models),
+    )
+
+
+def _own_or(own: Value | None, tiers: Value) -> Value:
+    """Zero is a limit too: it closes the door."""
+    return tiers if own is None else own

@@ -1,0 +1,168 @@
+"""How often an organization may ask. Counters live in Redis; without Redis each process counts for itself.
+
+A window opens with its first request and is forgotten when it ends: a counter is back to zero a minute later.
+A refusal says when that is.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+import redis
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from accounts.models import ApiKey, Organization
+from accounts.tenancy import Caller
+from billing.errors import RateLimited
+from billing.quotas import limits_of
+
+if TYPE_CHECKING:
+    # The views module reads the default throttle, which is in this module: at run time it comes after us.
+    from rest_framework.views import APIView
+
+log = logging.getLogger(__name__)
+
+MINUTE_MS = 60_000
+SECOND_MS = 1000
+
+# Atomic in Redis: two processes cannot both take the last place. A refusal is not counted, so asking too
+# often does not prolong the wait. A counter without an expiry (somebody's PERSIST) gets one again.
+TAKE = """
+local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+local left = redis.call('PTTL', KEYS[1])
+if used > 0 and left < 0 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    left = tonumber(ARGV[2])
+end
+if used >= tonumber(ARGV[1]) then
+    return left > 0 and left or tonumber(ARGV[2])
+end
+redis.call('INCR', KEYS[1])
+if used == 0 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return 0
+"""
+# A request waits at most this long for Redis, and after a failure none asks again for a while: a dead Redis
+# costs one request in each process a fraction of a second every few seconds, not every request.
+REDIS_SECONDS = 0.25
+REDIS_PAUSE_SECONDS = 5.0
+# Expired local windows are swept out when there are this many.
+LOCAL_WINDOWS = 10_000
+
+
+class LocalWindows:
+    """The same counter in this process: n processes together let through up to n times the limit."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.windows: dict[str, tuple[int, float]] = {}
+
+    def take(self, name: str, limit: int, window_ms: int) -> int:
+        now = time.monotonic()
+        with self.lock:
+            if len(self.windows) >= LOCAL_WINDOWS:
+                self.windows = {key: window for key, window in self.windows.items() if window[1] > now}
+            used, ends = self.windows.get(name, (0, 0.0))
+            if ends <= now:
+                used, ends = 0, now + window_ms / 1000
+            if used >= limit:
+                return max(1, math.ceil((ends - now) * 1000))
+            self.windows[name] = (used + 1, ends)
+            return 0
+
+
+class Counter:
+    """Redis while it answers, this process while it does not."""
+
+    def __init__(self, url: str) -> None:
+        self.redis = redis.Redis.from_url(
+            url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, retry=None
+        )
+        self.script = self.redis.register_script(TAKE)
+        self.local = LocalWindows()
+        self.paused_until = 0.0
+
+    def take(self, name: str, limit: int, window_ms: int) -> int:
+        """Takes one place in the window: 0, or the milliseconds until one is free again."""
+        if time.monotonic() >= self.paused_until:
+            try:
+                return int(self.script(keys=[f"throttle:{name}"], args=[limit, window_ms]))
+            except redis.RedisError as error:
+                self.paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
+                log.warning("rate limits are counted in this process only: %s", error)
+        return self.local.take(name, limit, window_ms)
+
+
+@cache
+def counter() -> Counter:
+    return Counter(settings.REDIS_URL)
+
+
+def submit_allowed(organization: Organization, key: ApiKey | None = None) -> None:
+    """An organization may submit only so often a minute, over all its keys: more keys do not buy more."""
+    limit = limits_of(organization).submits_per_minute
+    wait = counter().take(f"submit:{organization.pk}", limit, MINUTE_MS)
+    if wait:
+        log.info("organization %s, key %s: over %d submits a minute", organization.pk, key and key.pk, limit)
+        seconds = _seconds(wait)
+        raise RateLimited(
+            f"Only {limit} submits a minute are allowed. Try again in {seconds} s.", retry_after=seconds
+        )
+
+
+def read_allowed(caller: Caller) -> None:
+    """A key may ask only so often a second; a person in the dashboard counts like a key of their own."""
+    limit = limits_of(caller.organization).reads_per_second
+    who = f"key:{caller.key.pk}" if caller.key else f"user:{caller.user.pk if caller.user else ''}"
+    wait = counter().take(f"read:{caller.organization.pk}:{who}", limit, SECOND_MS)
+    if wait:
+        raise RateLimited(f"Only {limit} requests a second are allowed.", retry_after=_seconds(wait))
+
+
+def _seconds(milliseconds: int) -> int:
+    """Retry-After has whole seconds: rounded up, or the client comes back too early."""
+    return -(-milliseconds // 1000)
+
+
+class _Throttle(BaseThrottle):
+    """REST framework's side of a limit: it answers 429 with Retry-After from `wait`."""
+
+    retry_after: int | None = None
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        if not isinstance(request.auth, Caller):
+            return True  # a stranger is turned away by permissions, before any limit is asked
+        try:
+            self.check(request.auth)
+        except RateLimited as refusal:
+            self.retry_after = refusal.retry_after
+            return False
+        return True
+
+    def wait(self) -> float | None:
+        return self.retry_after
+
+    def check(self, caller: Caller) -> None:
+        raise NotImplementedError
+
+
+class ReadThrottle(_Throttle):
+    """Requests a second by key: the default of every API view."""
+
+    def check(self, caller: Caller) -> None:
+        read_allowed(caller)
+
+
+class SubmitThrottle(_Throttle):
+    """Submits a minute by organization, for a view whose verb does not call `submit_allowed` itself."""
+
+    def check(self, caller: Caller) -> None:
+        submit_allowed(caller.organization, caller.key)
