@@ -117,6 +117,7 @@ class Supervisor:
         env = {**self.env, "PROCESS_NAME": child.name, "READY_FILE": str(ready)}
         child.popen = process.spawn(child.command, env=env, cwd=CHECKOUT, output=writer)
         child.born = time.monotonic()
+        (self.run_dir / f"{child.name}.pid").write_text(str(child.popen.pid))
         os.close(writer)
         self.selector.register(reader, selectors.EVENT_READ, child)
 

@@ -1,0 +1,149 @@
+"""The whole platform as a black box: the process tree of `manage.py up` against the suite's own servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from config.embedded import process
+from config.embedded.home import CHECKOUT
+from tests import services
+
+LIVE = "live_stack"
+RECEIVERS = 6
+# Black box: it gets none of the variables that make this process a test.
+TEST_ONLY = (*services.FIXED, "DJANGO_SETTINGS_MODULE", "PYTEST_CURRENT_TEST", "PYTHONWARNINGS")
+QUICK = {
+    "FAKE_PROVIDER": "1",
+    "RETRY_STEP_MS": "200",
+    "ORPHAN_SECONDS": "5",
+    "RENDER_LEASE_SECONDS": "5",
+    "EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend",
+}
+
+
+class LiveStack:
+    """A running platform. `receivers` are ports it may fetch from and send to; nothing listens there yet."""
+
+    def __init__(self, home: Path, *, env: dict[str, str]) -> None:
+        self.home = home
+        self.port = process.free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.receivers = [process.free_port() for _ in range(RECEIVERS)]
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.receivers)
+        kept = {name: value for name, value in os.environ.items() if name not in TEST_ONLY}
+        self.env = {**kept, **QUICK, "FETCH_ALLOW_HOSTS": hosts, **env}
+        self.log = home.with_suffix(".log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--home", self.home]
+        with self.log.open("ab") as log:
+            self.process = process.spawn(command, env=self.env, cwd=CHECKOUT, output=log.fileno())
+        started = self.process
+        ready = f"ready {self.url}\n"
+        process.until(lambda: started.poll() is not None or ready in self.logs(), seconds=90, pause=0.1)
+        if ready not in self.logs():
+            self.stop()
+            pytest.fail(f"The stack did not start:\n{self.logs()[-6000:]}")
+
+    def stop(self) -> int:
+        """Its exit code."""
+        assert self.process is not None
+        process.stop(self.process, signal.SIGTERM, seconds=20)
+        return self.process.returncode
+
+    def logs(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def pids(self) -> dict[str, int]:
+        """The processes of the tree by name, as they are now."""
+        return {file.stem: int(file.read_text()) for file in (self.home / "run").glob("*.pid")}
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> int:
+        """Signals one process of the tree and returns its pid."""
+        pid = self.pids()[name]
+        os.kill(pid, number)
+        return pid
+
+    def wait_restarted(self, name: str, old: int, *, seconds: float = 30) -> int:
+        """The pid of the successor, once it consumes."""
+        ready = self.home / "run" / f"{name}.ready"
+        assert process.until(
+            lambda: self.pids().get(name) != old and ready.exists(), seconds=seconds, pause=0.1
+        )
+        return self.pids()[name]
+
+    def manage(self, *words: str, check: bool = True) -> str:
+        """What a management command printed; it finds the stack by its home, as an operator's would."""
+        bare = {name: value for name, value in self.env.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
+        command = [sys.executable, "manage.py", *words, "--home", str(self.home)]
+        done = subprocess.run(
+            command, env=bare, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False
+        )
+        if check and done.returncode:
+            pytest.fail(
+                f"manage.py {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
+        return done.stdout
+
+    def create_org(
+        self, name: str = "Acme", *, email: str = "", credit_usd: float = 20, **options: Any
+    ) -> dict[str, Any]:
+        """A new organization: {"organization", "login", "password", "api_key"}."""
+        email = email or f"owner-{time.monotonic_ns()}@example.com"
+        more = [f"--{option.replace('_', '-')}={value}" for option, value in options.items()]
+        out = self.manage("create_org", name, "--email", email, "--credit-usd", str(credit_usd), *more)
+        return json.loads(out.strip().splitlines()[-1])
+
+    def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query, [] of a statement without rows."""
+        with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as connection:
+            cursor = connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+
+def make_database(name: str) -> str:
+    """A fresh database on the suite's server, and its address."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    with psycopg.connect(url._replace(path="/postgres").geturl(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return url._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture(scope="session")
+def live_stack() -> Generator[LiveStack, None, None]:
+    """One platform for all tests that ask for it. xdist runs these on one worker."""
+    env = {
+        "DATABASE_URL": make_database(f"live_{services.WORKER or 'main'}"),
+        "REDIS_URL": services.redis_url(services.NUMBER + 32),
+        "S3_BUCKET": services.bucket("live"),
+    }
+    with tempfile.TemporaryDirectory(prefix="voicereel-live-", ignore_cleanup_errors=True) as folder:
+        stack = LiveStack(Path(folder) / "home", env=env)
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if LIVE in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(LIVE))
