@@ -57,7 +57,7 @@ def preview(file: BinaryIO, dest: str, encoder: str) -> dict[str, Any]:
         for seconds, frame in _frames(file):
             if seconds >= PREVIEW_SECONDS:
                 break
-            # One frame at most for each tick of a steady clock: fast film loses frames, slow film keeps its pace.
+            # At most one frame for each tick of a steady clock: fast film loses frames, slow film keeps pace.
             tick = round(seconds * PREVIEW_FPS)
             if stream is not None and tick < written:
                 continue

@@ -1,0 +1,103 @@
+"""Any S3-compatible store, through django-storages' connection."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jobs.storage.backend import SignedPut, StorageUnavailable, disposition
+
+MISSING = {"404", "NoSuchKey", "NotFound"}
+# Signature version 4 allows no longer life.
+MAX_SECONDS = 7 * 24 * 3600
+# DeleteObjects takes this many keys.
+BATCH = 1000
+
+
+class S3Backend:
+    """`storage` is a storages.backends.s3.S3Storage; it keeps one client per thread."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    @property
+    def _client(self) -> Any:
+        return self._storage.connection.meta.client
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._storage.bucket_name, "Key": key}
+
+    def put(self, key: str, path: Path, content_type: str) -> None:
+        with _errors(key):
+            self._client.upload_file(str(path), **self._object(key), ExtraArgs={"ContentType": content_type})
+
+    def fetch(self, key: str, dest: Path) -> None:
+        with _errors(key):
+            self._client.download_file(**self._object(key), Filename=str(dest))
+
+    def open(self, key: str) -> BinaryIO:
+        with _errors(key):
+            return cast("BinaryIO", self._client.get_object(**self._object(key))["Body"])
+
+    def size(self, key: str) -> int | None:
+        try:
+            with _errors(key):
+                return int(self._client.head_object(**self._object(key))["ContentLength"])
+        except FileNotFoundError:
+            return None
+
+    def delete(self, keys: Iterable[str]) -> None:
+        rest = iter(keys)
+        while batch := list(itertools.islice(rest, BATCH)):
+            wanted = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            with _errors(batch[0]):
+                answer = self._client.delete_objects(Bucket=self._storage.bucket_name, Delete=wanted)
+            if answer.get("Errors"):
+                raise StorageUnavailable(f"{len(answer['Errors'])} objects were not deleted")
+
+    def copy(self, src: str, dst: str) -> None:
+        with _errors(src):
+            self._client.copy(self._object(src), **self._object(dst))
+
+    def signed_get(
+        self, key: str, *, seconds: int, filename: str | None, inline: bool, content_type: str | None
+    ) -> str:
+        wanted = self._object(key) | {"ResponseContentDisposition": disposition(filename, inline=inline)}
+        if content_type:
+            wanted["ResponseContentType"] = content_type
+        return self._sign("get_object", wanted, seconds)
+
+    def signed_put(
+        self, key: str, *, content_type: str | None, max_bytes: int, seconds: int, overwrite: bool
+    ) -> SignedPut:
+        # S3 signs no upper size; whoever uses the object measures it first.
+        del max_bytes
+        wanted, headers = self._object(key), {}
+        if content_type:
+            wanted["ContentType"] = headers["Content-Type"] = content_type
+        if not overwrite:
+            wanted["IfNoneMatch"] = headers["If-None-Match"] = "*"
+        return SignedPut(self._sign("put_object", wanted, seconds), headers)
+
+    def _sign(self, operation: str, wanted: dict[str, str], seconds: int) -> str:
+        life = min(seconds, MAX_SECONDS)
+        with _errors(wanted["Key"]):
+            return str(self._client.generate_presigned_url(operation, Params=wanted, ExpiresIn=life))
+
+
+@contextmanager
+def _errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in MISSING:
+            raise FileNotFoundError(key) from None
+        raise StorageUnavailable(str(error)) from error
+    except (BotoCoreError, Boto3Error) as error:
+        raise StorageUnavailable(str(error)) from error
