@@ -71,7 +71,7 @@ def _carry_out(order: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
     return probe(file, order["expect"])
 
 
-def probe(file: BinaryIO, expect: str) -> dict[str, Any]:
+def probe(file: BinaryIO, expect: str | None) -> dict[str, Any]:
     digest, size = _hash(file)
     if not size:
         raise MediaRefused("not_media", "This file is empty.", f"Accepted are {ACCEPTED[expect]}.")
@@ -86,13 +86,14 @@ def probe(file: BinaryIO, expect: str) -> dict[str, Any]:
     return {**fields, "bytes": size, "sha256": digest}
 
 
-def _stream(file: BinaryIO, found: Type, expect: str) -> dict[str, Any]:
+def _stream(file: BinaryIO, found: Type, expect: str | None) -> dict[str, Any]:
     head = file.read(64)
     file.seek(0)
-    with streams.opened(file, found, expect) as container:
+    likely = expect if expect in {"audio", "video"} else found.content_type.partition("/")[0]
+    with streams.opened(file, found, likely) as container:
         kind = streams.kind_of(container)
         if not kind:
-            raise streams.unreadable("audio" if expect == "audio" else "video")
+            raise streams.unreadable(likely)
         _expected(kind, found, expect)
         video = streams.film(container)
         if video is not None:
@@ -102,8 +103,8 @@ def _stream(file: BinaryIO, found: Type, expect: str) -> dict[str, Any]:
     return {**fields, "container": found.reader, "content_type": _content_type(found, kind, head)}
 
 
-def _expected(kind: str, found: Type, expect: str) -> None:
-    if kind != expect:
+def _expected(kind: str, found: Type, expect: str | None) -> None:
+    if expect is not None and kind != expect:
         message = f"{NEEDED[expect]} is needed here; this is {FOUND[kind]} ({found.name})."
         raise MediaRefused("wrong_type", message, f"Accepted are {ACCEPTED[expect]}.")
 

@@ -32,8 +32,8 @@ WALL_FACTOR = 2
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 
 
-def probe(path: Path, *, expect: Kind) -> Probe:
-    """What the file really is. Raises MediaRefused, never anything the file provoked."""
+def probe(path: Path, *, expect: Kind | None = None) -> Probe:
+    """What the file really is: of the kind expected, or of any. Raises MediaRefused and nothing else."""
     return Probe(**_ask({"do": "probe", "path": str(path), "expect": expect}, PROBE))
 
 

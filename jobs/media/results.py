@@ -15,11 +15,12 @@ MAX_VIDEO_PIXELS = 9_437_184
 # Far above any model's limit: here only the work is bounded, the catalogue decides what is too long.
 MAX_MEDIA_SECONDS = 2 * 3600
 
-ACCEPTED = {
+ACCEPTED: dict[str | None, str] = {
     "image": "JPEG, PNG, WebP, GIF, BMP and TIFF pictures",
     "audio": "MP3, WAV, OGG, AAC, FLAC, WebM, M4A and Opus recordings",
     "video": "MP4, AVI, MOV, WMV, FLV, WebM, MKV, 3GP and OGV videos",
 }
+ACCEPTED[None] = "; ".join(ACCEPTED.values())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,110 @@
+"""Take a customer's file: through us (`store`), or straight into storage by a ticket (`ticket`)."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files import File
+from django.utils import timezone
+
+from accounts.models import Organization
+from accounts.tenancy import Caller
+from jobs import media, storage
+from jobs.errors import Invalid
+from jobs.models import Asset
+from jobs.storage import SignedPut
+from jobs.types import new_id
+
+TICKET_SECONDS = 3600
+CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*", re.ASCII)
+MAX_CONTENT_TYPE = 100
+# These speak of our machine at that moment, not of the file; it is probed again before it is used.
+UNDECIDED = {"probe_timeout", "probe_crashed"}
+
+
+def ticket(
+    organization: Organization, *, filename: str, size: int, content_type: str = "", by: Caller
+) -> tuple[Asset, SignedPut]:
+    """Announce a file: its Asset, pending until it is probed, and the address that takes its bytes once."""
+    del by  # every holder of the organization's keys may upload; files are the organization's
+    _check_size(size)
+    asset = _asset(organization, filename, content_type.strip())
+    put = storage.signed_put(
+        asset.key,
+        content_type=asset.content_type or None,
+        max_bytes=settings.UPLOAD_MAX_BYTES,
+        seconds=TICKET_SECONDS,
+    )
+    asset.bytes = size
+    asset.save(force_insert=True)
+    return asset, put
+
+
+def store(
+    organization: Organization, *, file: File[bytes], filename: str, content_type: str = "", by: Caller
+) -> Asset:
+    """Keep an uploaded file and look into it at once. Raises Invalid with the probe's code if it is unusable."""
+    del by
+    _check_size(file.size or 0)
+    asset = _asset(organization, filename, content_type.strip())
+    with tempfile.TemporaryDirectory(prefix="voicereel-upload-") as folder:
+        path = Path(folder) / "input"
+        with path.open("wb") as copy:
+            for chunk in file.chunks():
+                copy.write(chunk)
+        _describe(asset, path)
+        storage.put(asset.key, path, content_type=asset.content_type or "application/octet-stream")
+    asset.save(force_insert=True)
+    return asset
+
+
+def _asset(organization: Organization, filename: str, content_type: str) -> Asset:
+    kind = content_type.lower()
+    if content_type and not (CONTENT_TYPE.fullmatch(kind) and len(kind) <= MAX_CONTENT_TYPE):
+        raise Invalid("content_type_invalid", "content_type must look like image/png.", field="content_type")
+    asset_id = new_id()
+    return Asset(
+        id=asset_id,
+        organization=organization,
+        origin=Asset.Origin.UPLOAD,
+        key=storage.new_key(organization.pk, asset_id, filename),
+        filename=_shown(filename),
+        content_type=kind,
+        expires_at=timezone.now() + timedelta(days=organization.retention_days),
+    )
+
+
+def _shown(filename: str) -> str:
+    """The customer's name for it, for pages and answers; no path, nothing that does not print."""
+    base = re.split(r"[/\\]", filename)[-1]
+    return "".join(character for character in base if character.isprintable())[:255] or "file"
+
+
+def _check_size(size: int) -> None:
+    if size <= 0:
+        raise Invalid("file_empty", "The file is empty.", field="size")
+    if size > settings.UPLOAD_MAX_BYTES:
+        most = settings.UPLOAD_MAX_BYTES / 1024**2
+        raise Invalid("file_too_large", f"The file is larger than {most:.4g} MiB.", field="size")
+
+
+def _describe(asset: Asset, path: Path) -> None:
+    asset.bytes = path.stat().st_size
+    try:
+        probe = media.probe(path)
+    except media.MediaRefused as refusal:
+        if refusal.code not in UNDECIDED:
+            raise Invalid(refusal.code, f"{refusal.message} {refusal.hint}".strip(), field="file") from None
+        return
+    asset.status, asset.kind, asset.content_type = Asset.Status.READY, probe.kind, probe.content_type
+    asset.sha256, asset.duration_ms = probe.sha256, probe.duration_ms
+    asset.width, asset.height, asset.fps, asset.has_audio = (
+        probe.width,
+        probe.height,
+        probe.fps,
+        probe.has_audio,
+    )
