@@ -1,0 +1,47 @@
+# Everything works from a fresh clone; the first target that needs packages installs them into the checkout.
+PYTHON ?= python3
+BOOTSTRAP = @$(PYTHON) -I config/bootstrap.py
+BIN = .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test lint format lock clean
+
+help:  ## print these targets
+	@echo "Voicereel: one picture and one voice become a video."
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+install:  ## install the platform into .venv
+	$(BOOTSTRAP) run
+
+demo:  ## start everything, render the sample, show the bill, serve until Ctrl-C (ONCE=1: exit after it)
+	$(BOOTSTRAP) run
+	@exec $(BIN)/python manage.py demo $(if $(ONCE),--once) $(ARGS)
+
+up:  ## start everything and serve until Ctrl-C (ARGS="--port 9000 --home DIR")
+	$(BOOTSTRAP) run
+	@exec $(BIN)/python manage.py up $(ARGS)
+
+test:  ## run all tests against real servers (ARGS="-k name")
+	$(BOOTSTRAP) test
+	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint:  ## check style, types, import contracts and migrations
+	$(BOOTSTRAP) lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	DATABASE_POOL=0 $(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
+
+format:  ## put the code into shape
+	$(BOOTSTRAP) lint
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+lock:  ## renew requirements/*.lock after a change of pyproject.toml
+	$(BOOTSTRAP) lock
+
+clean:  ## remove what these targets installed; data in .voicereel stays
+	rm -rf .venv .uv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles
