@@ -47,7 +47,7 @@ def ticket(
 def store(
     organization: Organization, *, file: File[bytes], filename: str, content_type: str = "", by: Caller
 ) -> Asset:
-    """Keep an uploaded file and look into it at once. Raises Invalid with the probe's code if it is unusable."""
+    """Keep an uploaded file and look into it at once. Raises Invalid with the probe's code."""
     del by
     _check_size(file.size or 0)
     asset = _asset(organization, filename, content_type.strip())
