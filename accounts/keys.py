@@ -87,7 +87,7 @@ def issue(
             last4=text[-4:],
             scopes=granted,
             expires_at=expires_at,
-            allowed_networks=[_network(network) for network in allowed_networks],
+            allowed_networks=[normal_network(network) for network in allowed_networks],
             spend_cap_micros=spend_cap_micros,
         )
         after = {"name": name, "scopes": granted, "last4": key.last4}
@@ -105,7 +105,7 @@ def authenticate(text: str, address: str | None) -> Caller:
         raise UnknownKey
     if key.revoked_at:
         raise KeyRevoked
-    if key.expires_at and key.expires_at <= key.now:
+    if key.expired:
         raise KeyExpired
     if key.allowed_networks and not within(address, key.allowed_networks):
         raise AddressNotAllowed
@@ -159,7 +159,7 @@ def _checksum(body: str) -> str:
     return digits
 
 
-def _network(text: str) -> str:
+def normal_network(text: str) -> str:
     try:
         return str(ip_network(text.strip(), strict=False))
     except ValueError:

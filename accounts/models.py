@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -12,7 +12,20 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.querysets import OrgQuerySet
+Row_co = TypeVar("Row_co", bound=models.Model, covariant=True)
+
+
+class OrgQuerySet(models.QuerySet[Row_co]):
+    """`Model.objects.for_org(organization)` is the one door to a tenant's rows.
+
+    Other rooms import it from accounts.tenancy. A model without its own `organization` column names the way
+    to it: org_path = "job__organization".
+    """
+
+    org_path: ClassVar[str] = "organization"
+
+    def for_org(self, organization: Organization) -> Self:
+        return self.filter(**{self.org_path: organization})
 
 
 class UserManager(BaseUserManager["User"]):
@@ -144,7 +157,7 @@ class ApiKeyQuerySet(OrgQuerySet["ApiKey"]):
         return self.annotate(**CLOCK)
 
     def newest_first(self) -> ApiKeyQuerySet:
-        return self.select_related("created_by").order_by("-created_at")
+        return self.with_clock().select_related("created_by").order_by("-created_at")
 
 
 class ApiKey(models.Model):
@@ -181,6 +194,11 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} (vr_…{self.last4})"
+
+    @property
+    def expired(self) -> bool:
+        """By the database's clock: on rows from with_clock()."""
+        return self.expires_at is not None and self.expires_at <= self.now
 
 
 class AuditEntry(models.Model):

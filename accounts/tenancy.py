@@ -20,8 +20,7 @@ from django.shortcuts import resolve_url
 
 from accounts.address import client_address
 from accounts.errors import ScopeMissing
-from accounts.models import ApiKey, Member, Organization, User
-from accounts.querysets import OrgQuerySet
+from accounts.models import ApiKey, Member, Organization, OrgQuerySet, User
 from accounts.scopes import ROLE_SCOPES, SUSPENDED_SCOPES
 
 __all__ = [
@@ -74,14 +73,14 @@ def memberships_of(request: HttpRequest) -> list[Member]:
 
 def caller_of(request: HttpRequest) -> Caller | None:
     """The signed-in person acting for the organization of their session; None for a stranger without any."""
-    members = memberships_of(request)
-    if not members:
+    user, members = request.user, memberships_of(request)
+    if not isinstance(user, User) or not members:
         return None
     chosen = request.session.get(SESSION_KEY)
     member = next((m for m in members if str(m.organization_id) == chosen), members[0])
     return Caller(
         organization=member.organization,
-        user=member.user,
+        user=user,
         role=member.role,
         address=client_address(request),
     )

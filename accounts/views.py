@@ -1,0 +1,136 @@
+"""The organization's pages: which organization, its keys, its members, invitations."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.mail import send_mail
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import keys, members
+from accounts.errors import AccessError, InvitationInvalid
+from accounts.forms import InviteForm, KeyForm, RoleForm
+from accounts.models import ApiKey, Invitation, Member, Role, User
+from accounts.signup import INVITATION_SESSION_KEY
+from accounts.tenancy import Caller, choose_organization, org_view
+
+
+@login_required
+@require_POST
+def choose(request: HttpRequest, organization_id: uuid.UUID) -> HttpResponse:
+    choose_organization(request, organization_id)
+    return redirect("/")
+
+
+# --- keys ---
+
+
+@require_http_methods(["GET", "POST"])
+@org_view("keys:write")
+def key_list(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """The keys, and the form for a new one. The new key's text is in this one answer and nowhere else."""
+    form = KeyForm(request.POST or None, caller=caller)
+    if request.method == "POST" and form.is_valid():
+        key, text = form.issue()
+        response = render(request, "accounts/key_created.html", {"section": "keys", "key": key, "text": text})
+        add_never_cache_headers(response)
+        return response
+    rows = ApiKey.objects.for_org(caller.organization).newest_first()
+    return render(request, "accounts/keys.html", {"section": "keys", "keys": rows, "form": form})
+
+
+@require_POST
+@org_view("keys:write")
+def key_revoke(request: HttpRequest, caller: Caller, key_id: uuid.UUID) -> HttpResponse:
+    key = get_object_or_404(ApiKey.objects.for_org(caller.organization), pk=key_id)
+    keys.revoke(key, caller)
+    messages.success(request, f"The key “{key.name}” no longer works.")
+    return redirect("keys")
+
+
+# --- members ---
+
+
+@require_http_methods(["GET", "POST"])
+@org_view("members:write")
+def member_list(request: HttpRequest, caller: Caller) -> HttpResponse:
+    form = InviteForm(request.POST or None, caller=caller)
+    if request.method == "POST" and form.is_valid():
+        try:
+            invitation, token = members.invite(
+                caller, form.cleaned_data["email"], Role(form.cleaned_data["role"])
+            )
+        except AccessError as error:
+            form.add_error(None, error.message)
+        else:
+            _mail_invitation(invitation, token)
+            messages.success(request, f"An invitation is on its way to {invitation.email}.")
+            return redirect("members")
+    organization = caller.organization
+    context = {
+        "section": "members",
+        "members": Member.objects.for_org(organization).select_related("user").order_by("created_at"),
+        "invitations": Invitation.objects.for_org(organization).pending().order_by("email"),
+        "roles": Role.choices,
+        "form": form,
+    }
+    return render(request, "accounts/members.html", context)
+
+
+@require_POST
+@org_view("members:write")
+def member_role(request: HttpRequest, caller: Caller, member_id: int) -> HttpResponse:
+    member = get_object_or_404(Member.objects.for_org(caller.organization), pk=member_id)
+    form = RoleForm(request.POST)
+    if form.is_valid():
+        try:
+            members.change_role(caller, member, Role(form.cleaned_data["role"]))
+        except AccessError as error:
+            messages.error(request, error.message)
+    return redirect("members")
+
+
+@require_POST
+@org_view("members:write")
+def member_remove(request: HttpRequest, caller: Caller, member_id: int) -> HttpResponse:
+    member = get_object_or_404(Member.objects.for_org(caller.organization), pk=member_id)
+    try:
+        members.remove(caller, member)
+    except AccessError as error:
+        messages.error(request, error.message)
+    return redirect("members")
+
+
+# --- invitations ---
+
+
+@require_http_methods(["GET", "POST"])
+def invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Whoever is signed in may join; others sign up or in first, and the token waits in their session."""
+    try:
+        found = members.invitation_for(token)
+        if request.method == "POST" and isinstance(request.user, User):
+            joined = members.accept(token, request.user)
+            choose_organization(request, joined.organization_id)
+            return redirect("/")
+    except InvitationInvalid as error:
+        return render(request, "accounts/invitation_invalid.html", {"error": error}, status=error.status)
+    request.session[INVITATION_SESSION_KEY] = token
+    return render(request, "accounts/invitation.html", {"invitation": found})
+
+
+def _mail_invitation(invitation: Invitation, token: str) -> None:
+    address = settings.PUBLIC_URL + reverse("invitation", args=[token])
+    name = invitation.organization.name
+    text = (
+        f"Hello,\n\nyou are invited to join {name} on Voicereel. To accept, open\n\n{address}\n\n"
+        "The link works for seven days and only for this e-mail address.\n\nVoicereel\n"
+    )
+    send_mail(f"Join {name} on Voicereel", text, settings.DEFAULT_FROM_EMAIL, [invitation.email])

@@ -1,0 +1,151 @@
+"""The pages for keys, members and the choice of organization; and whom each of them turns away."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts import keys, members
+from accounts.models import ApiKey, Member, Role
+from accounts.scopes import ROLE_SCOPES
+from tests.world import make_key, make_member, signed_in
+
+NEW_KEY = {"name": "render farm", "scopes": ["jobs:read", "jobs:write"]}
+
+
+def shown_key(response) -> str:
+    return re.search(r"vr_[0-9A-Za-z]{49}", response.content.decode())[0]
+
+
+def test_a_new_key_is_shown_once_and_works(alice_browser, org):
+    response = alice_browser.post("/keys", NEW_KEY)
+    text = shown_key(response)
+    assert keys.authenticate(text, None).organization == org
+    assert "no-store" in response["Cache-Control"]
+    assert text not in alice_browser.get("/keys").content.decode()
+
+
+def test_a_key_takes_its_limits_from_the_form(alice_browser):
+    limits = {
+        "expires_in_days": "30",
+        "allowed_networks": "203.0.113.0/24, 2001:db8::1",
+        "spend_cap_usd": "0.000001",
+    }
+    alice_browser.post("/keys", NEW_KEY | limits)
+    key = ApiKey.objects.get()
+    assert (key.expires_at - timezone.now()).days == 29
+    assert key.allowed_networks == ["203.0.113.0/24", "2001:db8::1/128"]
+    assert key.spend_cap_micros == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"scopes": []},
+        {"scopes": ["everything"]},
+        {"allowed_networks": "the office"},
+        {"spend_cap_usd": "-1"},
+        {"spend_cap_usd": "0.0000001"},
+        {"spend_cap_usd": "NaN"},
+        {"expires_in_days": "9999"},
+    ],
+)
+def test_a_wrong_form_makes_no_key_and_says_why(alice_browser, wrong):
+    response = alice_browser.post("/keys", NEW_KEY | wrong)
+    assert b"errorlist" in response.content
+    assert not ApiKey.objects.exists()
+
+
+def test_a_developer_can_make_only_keys_as_small_as_themselves(bob):
+    response = signed_in(bob).post("/keys", NEW_KEY | {"scopes": ["members:write"]})
+    assert b"errorlist" in response.content
+    assert not ApiKey.objects.exists()
+
+
+def test_a_key_is_revoked_from_its_page(alice_browser, key):
+    row = ApiKey.objects.get()
+    response = alice_browser.post(f"/keys/{row.pk}/revoke", follow=True)
+    assert b"no longer works" in response.content
+    row.refresh_from_db()
+    assert row.revoked_at
+
+
+def test_the_keys_page_costs_the_same_however_many_keys_there_are(
+    alice_browser, org, alice, django_assert_max_num_queries
+):
+    for _ in range(12):
+        make_key(org, by=alice)
+    with django_assert_max_num_queries(4):
+        alice_browser.get("/keys")
+
+
+def test_a_new_role_is_saved(alice_browser, bob):
+    member = Member.objects.get(user=bob)
+    alice_browser.post(f"/members/{member.pk}/role", {"role": "viewer"})
+    member.refresh_from_db()
+    assert member.role == "viewer"
+
+
+def test_a_removed_member_is_outside_at_once(alice_browser, bob):
+    browser = signed_in(bob)
+    assert browser.get("/keys").status_code == 200
+    alice_browser.post(f"/members/{Member.objects.get(user=bob).pk}/remove")
+    assert browser.get("/keys").status_code == 403
+
+
+def test_the_last_owner_cannot_be_removed_by_the_page(alice_browser, alice):
+    response = alice_browser.post(f"/members/{Member.objects.get(user=alice).pk}/remove", follow=True)
+    assert b"keeps at least one owner" in response.content
+    assert Member.objects.filter(user=alice).exists()
+
+
+def test_somebody_in_two_organizations_chooses_between_them(alice_browser, alice, org, other_org):
+    members.add(other_org, alice, Role.VIEWER, by=None)
+    assert alice_browser.get("/keys").status_code == 200  # owner of Acme
+    alice_browser.post(f"/organization/{other_org.pk}/choose")
+    assert alice_browser.get("/keys").status_code == 403  # viewer of Umbra
+
+
+def test_a_strangers_organization_cannot_be_chosen(alice_browser, other_org):
+    assert alice_browser.post(f"/organization/{other_org.pk}/choose").status_code == 404
+    assert alice_browser.post(f"/organization/{uuid.uuid4()}/choose").status_code == 404
+
+
+def test_things_of_another_organization_do_not_exist(charlie_browser, key, bob):
+    row, member = ApiKey.objects.get(), Member.objects.get(user=bob)
+    assert charlie_browser.post(f"/keys/{row.pk}/revoke").status_code == 404
+    assert charlie_browser.post(f"/members/{member.pk}/role", {"role": "viewer"}).status_code == 404
+    assert charlie_browser.post(f"/members/{member.pk}/remove").status_code == 404
+    row.refresh_from_db()
+    member.refresh_from_db()
+    assert (row.revoked_at, member.role) == (None, "developer")
+
+
+@pytest.mark.parametrize("path", ["/keys", "/members"])
+def test_without_sign_in_the_pages_send_one_there(db, path):
+    response = Client().get(path)
+    assert response.status_code == 302
+    assert response["Location"] == f"/accounts/login/?next={path}"
+
+
+def test_a_fragment_without_sign_in_moves_the_whole_page(db):
+    response = Client().get("/keys", headers={"HX-Request": "true"})
+    assert (response.status_code, response["HX-Redirect"]) == (401, "/accounts/login/")
+
+
+@pytest.mark.parametrize("role", list(ROLE_SCOPES))
+@pytest.mark.parametrize(("path", "scope"), [("/keys", "keys:write"), ("/members", "members:write")])
+def test_a_page_opens_for_the_roles_that_have_its_scope(org, role, path, scope):
+    browser = signed_in(make_member(org, "erin@acme.example", Role(role)))
+    assert browser.get(path).status_code == (200 if scope in ROLE_SCOPES[role] else 403)
+
+
+def test_a_suspended_organization_can_look_but_change_nothing(alice_browser, org, key):
+    org.suspended_at = timezone.now()
+    org.save()
+    assert alice_browser.post(f"/keys/{ApiKey.objects.get().pk}/revoke").status_code == 403
