@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from celery import shared_task
@@ -17,6 +16,7 @@ from jobs.events import append
 from jobs.models import Attempt, Job
 from jobs.states import ATTEMPT_OPEN, Status
 from jobs.wake import wake
+from providers.calls import call
 from providers.registry import adapter
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def cancel_at_provider(job_id: str) -> None:
         return
     for attempt in Attempt.objects.filter(job=job, status__in=ATTEMPT_OPEN).exclude(external_id=""):
         try:
-            asyncio.run(asyncio.wait_for(adapter(attempt.provider).cancel(attempt.external_id), CANCEL_SECONDS))
+            call(CANCEL_SECONDS, adapter(attempt.provider).cancel, attempt.external_id)
         except Exception:  # noqa: BLE001  the sweeper asks again until the job has ended
             log.warning("could not cancel %s", attempt.external_id, exc_info=True, extra={"job": job.pk})
         Attempt.objects.filter(pk=attempt.pk).update(due_at=Now())

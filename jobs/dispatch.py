@@ -6,7 +6,6 @@ stays and nothing is tried elsewhere until `find` or the deadline tells what bec
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -30,6 +29,7 @@ from jobs.types import Failure, new_id
 from jobs.wake import wake
 from providers import errors, routing
 from providers.base import InputFile, Order
+from providers.calls import call
 from providers.models import Route
 from providers.registry import adapter
 
@@ -48,7 +48,7 @@ WITH running AS (
     SELECT organization_id, count(*) AS n FROM jobs_job WHERE status IN ('running', 'saving') GROUP BY 1
 ), waiting AS (
     SELECT id, organization_id, row_number() OVER (PARTITION BY organization_id ORDER BY id) AS place
-    FROM jobs_job WHERE status = 'queued' AND due_at <= now()
+    FROM jobs_job WHERE status = 'queued' AND due_at <= statement_timestamp()
 )
 SELECT w.id FROM waiting w LEFT JOIN running r USING (organization_id)
 ORDER BY coalesce(r.n, 0) + w.place, w.id LIMIT %s
@@ -155,7 +155,7 @@ def begin(start: Start) -> None:
     attempt = start.attempt
     try:
         order = make_order(start)
-        external_id = asyncio.run(asyncio.wait_for(adapter(attempt.provider).submit(order), SUBMIT_SECONDS))
+        external_id = call(SUBMIT_SECONDS, adapter(attempt.provider).submit, order)
     except errors.Refused as refusal:
         message = refusal.customer_message or "The provider refused this order; nothing was charged."
         give_up(attempt, Failure(refusal.code, message))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from celery import shared_task
@@ -12,6 +11,7 @@ from jobs import poll, settle
 from jobs.models import Attempt, Job
 from jobs.states import ATTEMPT_OPEN, OPEN, AttemptStatus, Status
 from jobs.types import Failure
+from providers.calls import call
 from providers.registry import adapter
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,9 @@ def expire(job_id: str) -> None:
 def _ask_then_stop(attempt: Attempt) -> None:
     provider = adapter(attempt.provider)
     try:
-        for update in asyncio.run(asyncio.wait_for(provider.poll([attempt.external_id]), ASK_SECONDS)):
+        for update in call(ASK_SECONDS, provider.poll, [attempt.external_id]):
             poll.apply(attempt, update)
-        asyncio.run(asyncio.wait_for(provider.cancel(attempt.external_id), ASK_SECONDS))
+        call(ASK_SECONDS, provider.cancel, attempt.external_id)
     except Exception:  # noqa: BLE001  a provider that cannot be asked does not keep the customer's money
         log.warning("no last word on %s", attempt.external_id, exc_info=True, extra={"job": attempt.job_id})
 

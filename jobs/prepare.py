@@ -13,8 +13,9 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from billing import ledger, quotes
+from billing import ledger, quotas
 from billing.errors import BillingError
+from billing.quotes import Quote
 from jobs import fetch, media, settle, storage
 from jobs.errors import Invalid
 from jobs.events import transition
@@ -147,15 +148,8 @@ def _fetched(job: Job, url: str, kind: str) -> Asset:
 
 
 def _queue(job: Job, length_ms: int) -> None:
-    """The real price is known: raise the hold to it and queue, in one transaction."""
-    model = catalogue.model(job.model)
-    quote = quotes.quote(
-        job.organization,
-        model=model.slug,
-        resolution=model.resolution(job.options),
-        measured_ms=length_ms,
-        unit=model.unit,
-    )
+    """The length is known, and the price a second was frozen at submit: raise the hold and queue, in one transaction."""
+    quote = Quote.from_json(job.quote).at(length_ms)
     fields = {
         "length_ms": length_ms,
         "quote": quote.as_json(),
@@ -170,6 +164,7 @@ def _queue(job: Job, length_ms: int) -> None:
             data = {"quoted_micros": quote.total_micros, "length_ms": length_ms}
             given = frozenset({Status.PREPARING})
             if transition(job, Status.QUEUED, given=given, fence=job.fence, data=data, **fields):
+                quotas.may_last(job.organization, length_ms)
                 ledger.raise_hold(job.id, quote.total_micros)
                 wake("jobs.dispatch")
     except BillingError as refusal:

@@ -84,7 +84,9 @@ def _write(caller: Caller, job: Job, quote: Quote) -> None:
     try:
         with transaction.atomic():
             # The hold locks the organization's account, so the count of queued jobs below cannot be raced.
-            ledger.hold(caller.organization, job_id=job.id, amount_micros=quote.total_micros, key=caller.key)
+            ledger.hold(caller.organization, job_id=job.id, amount_micros=quote.total_micros, key=caller.key, model=job.model)
+            quotas.may_use(caller.organization, job.model)
+            quotas.may_last(caller.organization, job.length_ms)
             quotas.may_queue(caller.organization, waiting(caller.organization))
             job.save(force_insert=True)
             events.append(job, "created", {"model": job.model, "quoted_micros": job.quoted_micros})

@@ -15,37 +15,40 @@ SAMPLES = 1024
 
 
 def make_video(length_ms: int, lie: str = "") -> bytes:
-    """An MP4 (H.264, AAC) of `length_ms`; `lie` is one of short, garbage, mute or empty."""
+    """An MP4 (H.264, AAC) of `length_ms`; `lie` is short, garbage or mute."""
     if lie == "garbage":
         return b"this is no video" * 100
     if lie == "short":
         length_ms //= 2
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        _pictures(container, length_ms)
-        if lie != "mute":
-            _sound(container, length_ms)
+        # Both streams before the first packet: the header that it brings names them.
+        pictures = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
+        pictures.width = pictures.height = SIDE
+        pictures.pix_fmt = "yuv420p"
+        sound = None if lie == "mute" else container.add_stream("aac", rate=RATE, layout="mono")
+        for frame in _pictures(length_ms):
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+        if sound is not None:
+            for samples in _sound(length_ms):
+                container.mux(sound.encode(samples))
+            container.mux(sound.encode(None))
     return file.getvalue()
 
 
-def _pictures(container: av.container.OutputContainer, length_ms: int) -> None:
-    stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
-    stream.width = stream.height = SIDE
-    stream.pix_fmt = "yuv420p"
+def _pictures(length_ms: int) -> list[av.VideoFrame]:
     count = max(round(length_ms * FPS / 1000), 1)
-    for index in range(count):
-        level = 60 + 120 * index // count
-        frame = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), level, np.uint8), format="rgb24")
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
+    levels = (60 + 120 * index // count for index in range(count))
+    return [av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), level, np.uint8), format="rgb24") for level in levels]
 
 
-def _sound(container: av.container.OutputContainer, length_ms: int) -> None:
-    stream = container.add_stream("aac", rate=RATE, layout="mono")
+def _sound(length_ms: int) -> list[av.AudioFrame]:
     total = length_ms * RATE // 1000
-    wave = (np.sin(np.arange(total) * 2 * np.pi * 220 / RATE) * 8000).astype(np.int16)
+    wave = (np.sin(np.arange(total) * 2 * np.pi * 220 / RATE) * 0.25).astype(np.float32)
+    frames = []
     for start in range(0, total, SAMPLES):
-        frame = av.AudioFrame.from_ndarray(wave[None, start : start + SAMPLES], format="s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(wave[None, start : start + SAMPLES], format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
+        frames.append(frame)
+    return frames

@@ -16,6 +16,9 @@ DOTS = 100  # close-up pixels per face unit
 HALF_WIDTH = 0.25  # of the eye's slit, in face units
 USUAL_TOP, USUAL_BOTTOM = -0.085, 0.080  # lid edges above and below the pupil, in face units
 NEAREST, FARTHEST = 0.035, 0.17  # where a lid edge may lie
+FARTHEST_DRAWN = 0.22  # in drawings
+MIN_SLOPE = 0.5  # lightness steps per close-up pixel; flatter than this is no edge
+OUTLINE = 40.0  # lightness steps by which a drawn outline is darker than the white inside it
 LID_SKIN = 0.14  # face units between lid edge and brow: the skin that stretches while the lid comes down
 
 
@@ -51,19 +54,25 @@ def _measure(picture: Picture, face: Face, side: float) -> Eye:
         int((cv2.filter2D(light, -1, disc / disc.sum()) + prior).argmin()), light.shape
     )
     profile = light[:, max(0, column - 7) : column + 8].mean(axis=1)
-    slope = np.gradient(profile)
-    top = _edge(-slope[:row][::-1], USUAL_TOP)
-    bottom = _edge(slope[row:], USUAL_BOTTOM)
+    top = _edge(profile[: row + 1][::-1], USUAL_TOP)
+    bottom = _edge(profile[row:], USUAL_BOTTOM)
     return Eye(float(x[row, column]), float(y[row, column]), -top, bottom)
 
 
-def _edge(slope: AnyArray, usual: float) -> float:
-    """Distance from the pupil to the lid edge: the steepest brightening outward, near where edges usually are."""
-    distance = np.arange(slope.size) / DOTS
-    likely = slope * np.exp(-0.5 * ((distance - abs(usual)) / 0.04) ** 2)
+def _edge(profile: AnyArray, usual: float) -> float:
+    """Distance from the pupil to the lid edge: the steepest brightening outward, near where edges usually are.
+
+    A dark outline beyond it says that the edge was only the iris's, in eyes as large as drawings have.
+    """
+    distance = np.arange(profile.size) / DOTS
+    likely = np.gradient(profile) * np.exp(-0.5 * ((distance - abs(usual)) / 0.04) ** 2)
     likely[(distance < NEAREST) | (distance > FARTHEST)] = 0
-    best = float(likely.max()) if likely.size else 0.0
-    return float(distance[int(likely.argmax())]) if best > 0.5 else abs(usual)
+    best = int(likely.argmax())
+    if likely[best] < MIN_SLOPE:
+        return abs(usual)
+    beyond = profile[best : round(FARTHEST_DRAWN * DOTS)]
+    outline = np.flatnonzero(np.maximum.accumulate(beyond) - beyond > OUTLINE)
+    return float(distance[best + (int(outline[-1]) if outline.size else 0)])
 
 
 class Lid:

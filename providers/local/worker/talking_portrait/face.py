@@ -18,7 +18,11 @@ MIN_FRAME_PX = 28  # width of the face in the film: below it nobody sees the mou
 SEARCH_SIDE = 900  # the search runs on a picture of about this size: cascades see faces from 24 px up
 MIN_SEARCH_PX = 30  # smallest window of the search
 TILTS = (0.0, -14.0, 14.0, -28.0, 28.0)  # degrees; a cascade itself forgives about 10
-MIN_VOTES = 3.0  # see _votes
+# Votes a box needs (see _votes; a clear portrait gets 6).  Blobs, foliage and text reach 3, but rarely as the main
+# thing in the picture; turning the picture gives them more chances.
+VOTES_WHEN_LARGE, VOTES = 3.5, 4.5
+LARGE = 0.25  # of the longer side
+TILTED_SIDE = 600  # the search for tilted faces runs on a smaller picture: it costs four times as much
 # Frontal boxes of these cascades, in box widths: where eyes lie and how far they are apart (measured on portraits).
 EYE_LINE, EYE_GAP = 0.385, 0.42
 
@@ -72,12 +76,9 @@ class _Box:
 
 def find_face(picture: Picture) -> Face:
     """The largest usable face.  Raises `RenderError` ``face_not_found``."""
-    scale = min(max(SEARCH_SIDE / max(picture.shape[:2]), 0.05), 3.0)
-    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    search = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    gray = cv2.cvtColor(search, cv2.COLOR_BGR2GRAY)
     too_small = False
     for tilt in TILTS:
+        gray, scale = _search_picture(picture, TILTED_SIDE if tilt else SEARCH_SIDE)
         faces = [face.scaled(1 / scale) for face in _faces_at(gray, tilt)]
         usable = [face for face in faces if face.width >= MIN_FACE_PX]
         if usable:
@@ -90,6 +91,14 @@ def find_face(picture: Picture) -> Face:
     raise _no_face(
         "No face was found in the picture.", "Use a picture that shows one face from the front, well lit."
     )
+
+
+def _search_picture(picture: Picture, side: int) -> tuple[AnyArray, float]:
+    """Greyscale of about `side` pixels, and its scale."""
+    scale = min(side / max(picture.shape[:2]), 3.0)
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    return cv2.resize(gray, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC), scale
 
 
 def require_visible(face: Face, frame_scale: float) -> None:
@@ -112,7 +121,8 @@ def _faces_at(gray: AnyArray, tilt: float) -> list[Face]:
     faces = []
     for box in _candidates(turned):
         eyes = _eyes(turned, box)
-        if _votes(turned, box, eyes) >= MIN_VOTES:
+        large = tilt == 0 and box.side >= LARGE * max(gray.shape)
+        if _votes(turned, box, eyes) >= (VOTES_WHEN_LARGE if large else VOTES):
             faces.append(_turned_back(_face(box, eyes), back, tilt))
     return faces
 
@@ -129,12 +139,12 @@ def _candidates(gray: AnyArray) -> list[_Box]:
     for image, worth in ((gray, 1.0), (clahe, 0.5)):
         for name in FACE_CASCADES:
             hits = cascade(name).detectMultiScale(image, 1.12, 4, minSize=(MIN_SEARCH_PX, MIN_SEARCH_PX))
-            for hit in _largest_of_each(hits):
+            for hit in _centres(hits):
                 _vote(boxes, hit, worth)
     return boxes
 
 
-def _largest_of_each(hits: object) -> Iterator[tuple[float, float, float]]:
+def _centres(hits: object) -> Iterator[tuple[float, float, float]]:
     for x, y, w, h in np.asarray(hits, np.float64).reshape(-1, 4):
         yield x + w / 2, y + h / 2, w
 

@@ -8,9 +8,9 @@ import numpy as np
 from .arrays import AnyArray, Field, Picture, smoothstep
 from .lips import Lips
 
-CAVITY = (26.0, 20.0, 42.0)  # BGR of the throat in a well lit mouth
+CAVITY = (20.0, 17.0, 38.0)  # BGR of the throat in a well lit mouth
 TEETH = (196.0, 208.0, 214.0)  # BGR of enamel
-TONGUE = (92.0, 84.0, 150.0)  # BGR
+TONGUE = (98.0, 92.0, 172.0)  # BGR
 TEETH_HEIGHT = 0.085  # face units of the upper teeth that hang below the line
 TOOTH_WIDTH = 0.095  # face units
 
@@ -24,7 +24,7 @@ def paint_back(source: Picture, x: Field, below: Field, lips: Lips) -> Picture:
     light = _light(source, s, below)
     image = np.asarray(CAVITY, np.float32) * light[..., None]
     # A little light falls on what lies near the lips.
-    image = image * (1.0 + 0.9 * np.exp(-(((np.abs(below) - 0.0) / 0.05) ** 2)))[..., None]
+    image = image * (1.0 + 0.9 * np.exp(-((below / 0.05) ** 2)))[..., None]
     if lips.teeth == 0:
         image = _with_teeth(image, x - lips.x, s, below, light)
     return np.clip(image, 0, 255).astype(np.uint8)
@@ -33,9 +33,9 @@ def paint_back(source: Picture, x: Field, below: Field, lips: Lips) -> Picture:
 def _with_teeth(image: AnyArray, x: Field, s: Field, below: Field, light: Field) -> AnyArray:
     arch = TEETH_HEIGHT * (1 - 0.35 * s * s)  # side teeth are shorter, and further back
     alpha = smoothstep((arch - below) / 0.022) * smoothstep((0.86 - np.abs(s)) / 0.25)
-    tooth = np.abs(((x / TOOTH_WIDTH) % 1.0) - 0.0)
+    tooth = (x / TOOTH_WIDTH) % 1.0
     gap = np.exp(-((np.minimum(tooth, 1 - tooth) / 0.06) ** 2))
-    shade = (0.62 + 0.38 * smoothstep((below + 0.01) / 0.06)) * (1 - 0.30 * s * s) * (1 - 0.22 * gap)
+    shade = (0.62 + 0.38 * smoothstep((below + 0.01) / 0.06)) * (1 - 0.30 * s * s) * (1 - 0.12 * gap)
     teeth = np.asarray(TEETH, np.float32) * (0.86 * light * shade)[..., None]
     return image + (teeth - image) * alpha[..., None]
 
@@ -44,7 +44,7 @@ def paint_tongue(source: Picture, x: Field, below: Field, lips: Lips) -> tuple[P
     """The layer that rides on the lower jaw: its colour, and its alpha 0..1.  It peeps over the lower lip."""
     s = (x - lips.x) / lips.half_width
     light = _light(source, s, below)
-    height = 0.10 * np.clip(1 - (s / 0.72) ** 2, 0, 1)
+    height = 0.115 * np.clip(1 - (s / 0.72) ** 2, 0, 1)
     alpha = smoothstep((below + height) / 0.05) * smoothstep((0.75 - np.abs(s)) / 0.3)
     shade = 0.55 + 0.45 * np.exp(-(((below + 0.03) / 0.06) ** 2))
     furrow = 1 - 0.18 * np.exp(-((s / 0.08) ** 2))

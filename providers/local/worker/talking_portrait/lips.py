@@ -20,6 +20,8 @@ USUAL_LINE, LINE_SPREAD = 1.06, 0.15
 USUAL_HALF_WIDTH, NARROWEST, WIDEST = 0.42, 0.26, 0.60
 CHIN_BELOW_LINE = 0.70
 MIN_VALLEY = 5.0  # lightness steps (of 255) by which a mouth line is darker than its surroundings
+USUAL_CONTRAST = 90.0  # lightness steps between the dark and the bright of a lower face
+COLOURLESS = 6.0  # steps of Lab a*: less than this is a picture without colour
 TOOTH_REDNESS = 5.0  # steps of Lab a* by which lips are redder than the teeth between them
 
 
@@ -52,18 +54,19 @@ class Lips:
 def find_lips(picture: Picture, face: Face) -> Lips:
     """Read the mouth from the picture, or fall back on average proportions."""
     closeup = _closeup(picture, face)
-    lab = cv2.cvtColor(closeup, cv2.COLOR_BGR2LAB).astype(np.float32)
-    light = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
-    red = cv2.GaussianBlur(lab[..., 1], (0, 0), 2.0)
-    valley = np.maximum(_valley(light, 15), 0.8 * _valley(light, 29))
-    path = _darkest_path(valley + 1.5 * np.clip(red - np.median(red), 0, 12))
+    light, red = _tones(closeup)
+    thin, thick = _valley(light, 15), _valley(light, 29)
+    valley = np.maximum(thin, 0.8 * thick)
+    path = _darkest_path(thin + 0.5 * thick + 1.5 * np.clip(red - np.median(red), 0, 12))
     columns = np.arange(valley.shape[1])
     depth = cv2.GaussianBlur(_near_path(valley, path), (1, 9), 0).ravel()
     middle, half_width = _corners(depth)
     inside = np.abs(_x(columns) - middle) < half_width * 0.95
     if float(np.median(depth[inside])) < MIN_VALLEY:
         return Lips(0.0, USUAL_HALF_WIDTH, (0.0, 0.0, 0.0, USUAL_LINE), 0.0, measured=False)
-    edge, teeth = _lower_edge(light, red, path, np.abs(_x(columns) - middle) < half_width * 0.7)
+    # A line between closed lips is a thin valley, a gap between open ones a thick one.
+    gap = np.where(thin > 0.25 * thick, thin, thick)
+    edge, teeth = _lower_edge(light, red, gap, path, np.abs(_x(columns) - middle) < half_width * 0.7)
     line = _fit(edge, depth, inside, middle, half_width)
     return Lips(middle, half_width, line, teeth / DOTS, measured=True)
 
@@ -75,6 +78,21 @@ def _closeup(picture: Picture, face: Face) -> Picture:
     if face.unit > 1.5 * DOTS:  # the close-up is a reduction: blur first, as a reduction must
         source = cv2.GaussianBlur(picture, (0, 0), 0.4 * face.unit / DOTS)
     return cv2.remap(source, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _tones(closeup: Picture) -> tuple[Field, Field]:
+    """Lightness and redness, in Lab steps of a picture with ordinary contrast.
+
+    Without colour, what is darker than skin counts as redder: lips against teeth in a black and white photograph.
+    """
+    lab = cv2.cvtColor(closeup, cv2.COLOR_BGR2LAB).astype(np.float32)
+    light = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
+    red = cv2.GaussianBlur(lab[..., 1], (0, 0), 2.0)
+    dark, bright = np.percentile(light, (5, 95))
+    gain = float(np.clip(USUAL_CONTRAST / max(bright - dark, 1), 1, 4))
+    if float(np.percentile(red, 99) - np.percentile(red, 1)) * gain < COLOURLESS:
+        red = 0.25 * (float(np.median(light)) - cv2.GaussianBlur(lab[..., 0], (0, 0), 2.0))
+    return light * gain, red * gain
 
 
 def _x(column: AnyArray) -> AnyArray:
@@ -93,7 +111,7 @@ def _darkest_path(evidence: Field) -> AnyArray:
     y, x = TOP + np.arange(rows) / DOTS, np.abs(_x(np.arange(columns)))
     prior = np.exp(-0.5 * ((y - USUAL_LINE) / LINE_SPREAD) ** 2)[:, None]
     weight = np.where(x < 0.35, 1.0, np.exp(-0.5 * ((x - 0.35) / 0.12) ** 2))[None, :]
-    gain = np.clip(evidence, 0, 60) * prior * weight
+    gain = np.clip(evidence, 0, 120) * prior * weight
     score, steps = gain[:, 0].copy(), np.zeros((rows, columns), np.int8)
     for column in range(1, columns):
         options = np.stack([_shifted(score, step) - 1.2 * step * step for step in (-2, -1, 0, 1, 2)])
@@ -136,25 +154,27 @@ def _corners(depth: AnyArray) -> tuple[float, float]:
 
 
 def _reach(depth: AnyArray, typical: float) -> int:
-    """How many columns from the middle stay deep enough, forgiving gaps of 5.
+    """How many columns from the middle belong to the mouth.
 
-    Corners are often the deepest place, and a cheek fold may carry on from them: half the side's depth ends it.
+    Corners are often the deepest place, and a cheek fold may carry on from them: so the count runs outward from the
+    deepest column that is joined to the middle, and half that depth ends it.
     """
-    enough = max(0.5 * typical, 0.45 * float(depth[: round(WIDEST * DOTS)].max()), 0.6 * MIN_VALLEY)
-    enough = min(enough, 0.9 * typical)
-    deep = np.flatnonzero(depth >= enough)
-    gaps = np.flatnonzero(np.diff(deep) > 6) if deep.size else np.array([])
-    if deep.size == 0 or deep[0] > 12:
+    joined = np.flatnonzero(depth[: round(WIDEST * DOTS)] < 0.3 * typical)
+    reachable = depth[: int(joined[0]) if joined.size else round(WIDEST * DOTS)]
+    if reachable.size < round(NARROWEST * DOTS):
         return round(USUAL_HALF_WIDTH * DOTS)
-    return int(deep[gaps[0]] if gaps.size else deep[-1])
+    deepest = int(reachable.argmax())
+    shallow = np.flatnonzero(depth[deepest:] < max(0.45 * float(reachable.max()), 0.5 * typical))
+    return deepest + (int(shallow[0]) if shallow.size else 0)
 
 
-def _lower_edge(light: Field, red: Field, path: AnyArray, core: AnyArray) -> tuple[AnyArray, float]:
+def _lower_edge(
+    light: Field, red: Field, gap: Field, path: AnyArray, core: AnyArray) -> tuple[AnyArray, float]:
     """Row per column where the lower lip begins, and the height of the teeth in pixels (0 for closed lips)."""
     columns = np.flatnonzero(core)
     ends = [_below_teeth(light[:, c], red[:, c], int(path[c])) for c in columns]
     toothed = np.array([end is not None for end in ends])
-    edge = np.array([_below_dark(light[:, c], int(path[c])) for c in range(path.size)], np.float64)
+    edge = np.array([_below_dark(light[:, c], gap[:, c], int(path[c])) for c in range(path.size)], np.float64)
     if toothed.mean() < 0.5:
         return edge, 0.0
     seen = columns[toothed]
@@ -177,16 +197,14 @@ def _below_teeth(light: AnyArray, red: AnyArray, start: int) -> float | None:
     rise = float(reach[lip] - reach[pale])
     if rise < TOOTH_REDNESS or above - float(reach[pale]) < 0.5 * TOOTH_REDNESS or bright < 6:
         return None
-    half = float(reach[pale]) + 0.5 * rise
+    half = float(reach[pale]) + 0.65 * rise  # a little into the lip, so that no tooth travels with it
     return start + pale + int(np.argmax(reach[pale : lip + 1] >= half))
 
 
-def _below_dark(light: AnyArray, start: int) -> float:
-    """Where lightness has recovered half way below the darkest row: the lower edge of a dark gap."""
+def _below_dark(light: AnyArray, gap: AnyArray, start: int) -> float:
+    """Where lightness has recovered half of the gap's depth below its darkest row: the gap's lower edge."""
     reach = light[start : start + 20]
-    if reach.size < 4:
-        return start
-    half = float(reach[0]) + 0.5 * (float(reach.max()) - float(reach[0]))
+    half = float(reach[0]) + 0.5 * float(gap[start])
     return start + min(int(np.argmax(reach >= half)), 12)
 
 

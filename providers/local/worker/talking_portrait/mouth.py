@@ -18,7 +18,7 @@ from .lips import CHIN_BELOW_LINE, Lips
 from .motion import Pose
 from .warp import REFLECT, Warp, grid_coordinates, look, over, region_around
 
-JAW_DROP = 0.25  # lower lip's way down at full opening, in face units (about 16 mm on an adult)
+JAW_DROP = 0.22  # lower lip's way down at full opening, in face units (about 14 mm on an adult)
 LIP_RAISE = 0.045  # upper lip's way up
 PRESS = 0.75  # share of visible teeth the lower lip covers when a voice closes the mouth
 WIDEN, NARROW = 0.050, 0.085  # corners' way outward for "ee", inward for "oo"
@@ -67,8 +67,8 @@ class Mouth:
         below = y - lips.line_at(x)
         soft = max(0.014, 0.8 / face.unit)
         source = canvas[self._source.slices]
-        # The two alphas overlap by two softnesses around the line, so that at rest nothing shows through.
-        self._low_alpha = smoothstep((below + 2 * soft) / soft)
+        # The two alphas overlap around the line, so that at rest nothing shows through.
+        self._low_alpha = smoothstep((below + soft) / soft)
         self._up_alpha = smoothstep((2 * soft - below) / soft)
         tongue, tongue_alpha = paint_tongue(source, x, below, lips)
         self._low, self._up = source.copy(), source.copy()
@@ -104,16 +104,14 @@ def _jaw(x: Field, y: Field, lips: Lips) -> Field:
     """How much of the jaw's way each point takes, for points on and below the line; above it, the line's share."""
     s = (x - lips.x) / lips.half_width
     below = np.maximum(y - lips.line_at(x), 0)
-    lips_share = np.clip(1 - s * s, 0, 1) ** 0.9
+    lips_share = np.clip(1 - s * s, 0, 1) ** 1.1
     jaw_share = np.exp(-(((x - lips.x) / 0.80) ** 4))
     mix = smoothstep(below / 0.42)
     across = lips_share + (jaw_share - lips_share) * mix
-    # The chin follows with 0.7 of the lip's way; the neck takes what is left and gives it back to the chest.
-    down = (
-        1
-        - 0.3 * smoothstep(below / CHIN_BELOW_LINE)
-        - 0.7 * smoothstep((below - 0.8 * CHIN_BELOW_LINE) / 0.75)
-    )
+    # The chin follows with 0.6 of the lip's way; the neck takes what is left and gives it back to the chest.
+    chin = 0.4 * smoothstep(below / CHIN_BELOW_LINE)
+    neck = 0.6 * smoothstep((below - 0.8 * CHIN_BELOW_LINE) / 0.75)
+    down = 1 - chin - neck
     return np.asarray(across * down, np.float32)
 
 

@@ -1,0 +1,64 @@
+"""Every refusal of `/v1` as an RFC 9457 problem."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from billing.errors import BillingError, RateLimited
+from jobs import errors
+from jobs.dialects.rest import wire
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.JobError], int] = {
+    errors.Invalid: 422,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.NoRoute: 503,
+    errors.Unpayable: 402,
+}
+TOO_MANY = 429
+
+
+def answer(error: Exception, context: Any) -> Response | None:
+    """REST framework's exception handler; None hands a programming error on to Django."""
+    match error:
+        case RateLimited():
+            return _limited(error.message, error.retry_after)
+        case exceptions.Throttled():
+            return _limited("Too many requests.", error.wait or 1.0)
+        case errors.JobError():
+            return _problem(STATUS[type(error)], error.code, error.message, field=error.field, retryable=error.retryable)
+        case BillingError():
+            return _problem(402, error.code, error.message, retryable=error.retryable)
+        case Http404():
+            return _problem(404, "not_found", "There is nothing at this address.")
+        case exceptions.APIException():
+            return _of_framework(error)
+    return None
+
+
+def _of_framework(error: exceptions.APIException) -> Response:
+    detail = error.detail
+    code = getattr(detail, "code", None) or error.default_code
+    response = _problem(error.status_code, str(code), str(detail))
+    if header := getattr(error, "auth_header", None):
+        response["WWW-Authenticate"] = header
+    return response
+
+
+def _limited(detail: str, seconds: float) -> Response:
+    response = _problem(TOO_MANY, "rate_limited", detail, retryable=True)
+    response["Retry-After"] = str(max(math.ceil(seconds), 1))
+    return response
+
+
+def _problem(status: int, code: str, detail: str, *, field: str = "", retryable: bool = False) -> Response:
+    body = wire.problem(status, code, detail, field=field, retryable=retryable)
+    return Response(body, status=status, content_type="application/problem+json")

@@ -1,0 +1,16 @@
+"""Addresses of `/v1`; no trailing slashes."""
+
+from django.urls import path
+
+from jobs.dialects.rest import views
+
+urlpatterns = [
+    path("models", views.Models.as_view(), name="rest-models"),
+    path("jobs", views.Jobs.as_view(), name="rest-jobs"),
+    path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="rest-job"),
+    path("jobs/<uuid:job_id>/cancel", views.Cancel.as_view(), name="rest-cancel"),
+    path("jobs/<uuid:job_id>/events", views.Events.as_view(), name="rest-events"),
+    path("files", views.Files.as_view(), name="rest-files"),
+    path("files/<uuid:file_id>", views.OneFile.as_view(), name="rest-file"),
+    path("balance", views.Balance.as_view(), name="rest-balance"),
+]

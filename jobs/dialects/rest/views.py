@@ -1,0 +1,169 @@
+"""`/v1`: files, jobs, their events, models, the balance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+from uuid import UUID
+
+from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.auth import needs
+from accounts.tenancy import Caller
+from billing import ledger, quotes
+from jobs import gallery, storage, uploads
+from jobs.cancel import cancel
+from jobs.dialects.rest import problems, wire
+from jobs.errors import Invalid, NotFound
+from jobs.events import job_events
+from jobs.models import Asset, Job
+from jobs.states import Status
+from jobs.submit import submit
+from providers import catalogue
+
+PAGE = 50
+MOST = 200
+
+
+class View(APIView):
+    """Asks for a scope to read and one to write; words refusals as problems."""
+
+    read_scope: ClassVar[str] = "jobs:read"
+    write_scope: ClassVar[str] = "jobs:write"
+    parser_classes: ClassVar[list[type[BaseParser]]] = [JSONParser]  # type: ignore[misc]
+
+    def get_permissions(self) -> list[BasePermission]:
+        reading = self.request.method in {"GET", "HEAD", "OPTIONS"}
+        return [needs(self.read_scope if reading else self.write_scope)()]
+
+    def get_exception_handler(self) -> Callable[[Exception, Any], Response | None]:
+        return problems.answer
+
+    @property
+    def caller(self) -> Caller:
+        caller = self.request.auth
+        assert isinstance(caller, Caller)
+        return caller
+
+    def job(self, job_id: UUID) -> Job:
+        row = Job.objects.for_org(self.caller.organization).visible().filter(pk=job_id).first()
+        if row is None:
+            raise NotFound("job_not_found", "There is no such job.")
+        return row
+
+    def shown(self, row: Job) -> dict[str, Any]:
+        outputs = Asset.objects.live().filter(job_id=row.pk).order_by("-role") if row.status == Status.SUCCEEDED else []
+        position = queue_position(row) if row.status == Status.QUEUED else None
+        return wire.job(row, [(item, address(item)) for item in outputs], position)
+
+
+def address(asset: Asset) -> str:
+    return storage.asset_url(asset.id, asset.filename)
+
+
+def queue_position(row: Job) -> int:
+    """How many queued jobs were there before this one, over all organizations, plus one."""
+    return Job.objects.filter(status=Status.QUEUED, pk__lte=row.pk).count()
+
+
+class Jobs(View):
+    def post(self, request: Request) -> Response:
+        key = request.headers.get("Idempotency-Key", "")
+        row = submit(self.caller, wire.to_request(request.data, key))
+        row.refresh_from_db()
+        return Response(self.shown(row), status=202, headers={"Location": f"/v1/jobs/{row.id}"})
+
+    def get(self, request: Request) -> Response:
+        rows = Job.objects.for_org(self.caller.organization).visible().order_by("-id")
+        if status := request.query_params.get("status"):
+            rows = rows.filter(status=status)
+        if after := request.query_params.get("after"):
+            rows = rows.filter(pk__lt=_uuid("after", after))
+        limit = _number(request, "limit", PAGE, MOST)
+        page = list(rows[: limit + 1])
+        data = [self.shown(row) for row in page[:limit]]
+        return Response({"data": data, "has_more": len(page) > limit, "next": data[-1]["id"] if len(page) > limit else None})
+
+
+class OneJob(View):
+    def get(self, request: Request, job_id: UUID) -> Response:
+        return Response(self.shown(self.job(job_id)))
+
+    def delete(self, request: Request, job_id: UUID) -> Response:
+        self.job(job_id)
+        if not gallery.delete_jobs(self.caller.organization, [job_id]):
+            raise Invalid("job_not_ended", "A job can be deleted when it has ended; cancel it first.")
+        return Response(status=204)
+
+
+class Cancel(View):
+    def post(self, request: Request, job_id: UUID) -> Response:
+        return Response(self.shown(cancel(self.caller, self.job(job_id))))
+
+
+class Events(View):
+    def get(self, request: Request, job_id: UUID) -> Response:
+        row = self.job(job_id)
+        after = _number(request, "after", 0, 2**62)
+        limit = _number(request, "limit", MOST, MOST)
+        events = job_events(row.pk, after=after, limit=limit + 1)
+        return Response({"data": [wire.event(e) for e in events[:limit]], "has_more": len(events) > limit})
+
+
+class Files(View):
+    parser_classes = [MultiPartParser]
+    write_scope = "files:write"
+
+    def post(self, request: Request) -> Response:
+        file = request.FILES.get("file")
+        if file is None:
+            raise Invalid("parameter_missing", "Send the file as the multipart field 'file'.", field="file")
+        row = uploads.store(self.caller.organization, file=file, filename=file.name or "file", by=self.caller)
+        return Response(wire.asset(row, address(row)), status=201)
+
+
+class OneFile(View):
+    def get(self, request: Request, file_id: UUID) -> Response:
+        row = Asset.objects.for_org(self.caller.organization).live().filter(pk=file_id).first()
+        if row is None:
+            raise NotFound("file_not_found", "There is no such file.")
+        return Response(wire.asset(row, address(row)))
+
+
+class Models(View):
+    def get(self, request: Request) -> Response:
+        prices = quotes.price_list(self.caller.organization)
+        shown = [
+            wire.model(entry, [wire.price_of(price) for price in prices if price.model == entry.slug])
+            for entry in catalogue.models().values()
+        ]
+        return Response({"data": shown})
+
+
+class Balance(View):
+    read_scope = "billing:read"
+
+    def get(self, request: Request) -> Response:
+        now = ledger.balance(self.caller.organization)
+        body = {"available_micros": now.available_micros, "held_micros": now.held_micros, "currency": "USD"}
+        return Response(body)
+
+
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    raw = request.query_params.get(name, "")
+    if raw == "":
+        return default
+    if not raw.isdecimal() or not 0 <= int(raw) <= most:
+        raise Invalid("parameter_invalid", f"{name} must be a whole number from 0 to {most}.", field=name)
+    return int(raw)
+
+
+def _uuid(name: str, value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise Invalid("parameter_invalid", f"{name} must be the id of a job.", field=name) from None

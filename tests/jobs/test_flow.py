@@ -1,0 +1,255 @@
+"""A job's road from submit to its end, on the fake provider."""
+
+from __future__ import annotations
+
+import pytest
+
+from billing import ledger
+from jobs.cancel import cancel, cancel_at_provider
+from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
+from jobs.expire import expire
+from jobs.models import Asset, Attempt, Job, JobEvent
+from jobs.states import Status
+from jobs.submit import submit
+from providers.models import FakeTask, Route
+from tests.jobs import drive
+
+PRICE = 4 * 30_000
+
+
+@pytest.fixture
+def funded(org):
+    drive.fund(org)
+    drive.fake_route(org)
+    return org
+
+
+def ended(job: Job) -> Job:
+    drive.run_all()
+    job.refresh_from_db()
+    return job
+
+
+def types(job: Job) -> list[str]:
+    return list(JobEvent.objects.filter(job=job).values_list("type", flat=True))
+
+
+def test_a_job_becomes_a_video_and_is_charged_its_quote(funded, caller):
+    job = submit(caller, drive.request(funded))
+    assert (job.status, job.quoted_micros) == (Status.QUEUED, PRICE)
+    assert ledger.balance(funded).held_micros == PRICE
+
+    job = ended(job)
+
+    assert (job.status, job.charged_micros, job.billed_units) == (Status.SUCCEEDED, PRICE, 4)
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD - PRICE, 0)
+    video = Asset.objects.get(job=job, role="video")
+    assert video.has_audio
+    assert abs(video.duration_ms - 4000) <= 100
+    assert {"poster", "preview"} <= set(Asset.objects.filter(job=job).values_list("role", flat=True))
+    kinds = types(job)
+    assert [k for k in kinds if k not in {"phase", "progress"}] == ["created", "running", "saving", "succeeded"]
+
+
+def test_a_failed_job_is_free(funded, caller):
+    job = ended(submit(caller, drive.request(funded, "[fake fail=face_not_found]")))
+    assert (job.status, job.error_code, job.charged_micros) == (Status.FAILED, "face_not_found", 0)
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+
+
+@pytest.mark.parametrize("lie", ["short", "garbage", "mute"])
+def test_a_provider_that_lies_about_its_result_is_not_paid_for(funded, caller, lie):
+    job = ended(submit(caller, drive.request(funded, f"[fake lie={lie}]")))
+    assert (job.status, job.error_code) == (Status.FAILED, "output_unusable")
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+    assert not Asset.objects.filter(job=job).exists()
+
+
+def test_a_retryable_failure_goes_to_the_next_route_and_no_further(funded, caller):
+    job = ended(submit(caller, drive.request(funded, "[fake flaky=engine_failed]")))
+    assert (job.status, job.error_code) == (Status.FAILED, "engine_failed")
+    assert Attempt.objects.filter(job=job).count() == 1  # the organization has this one route
+
+
+def test_a_throttled_submit_is_tried_again_on_the_same_route(funded, caller):
+    job = ended(submit(caller, drive.request(funded, "[fake throttle=2 order=abc]")))
+    assert job.status == Status.SUCCEEDED
+    assert Attempt.objects.filter(job=job).count() == 3
+
+
+def test_a_refused_order_fails_free(funded, caller):
+    job = ended(submit(caller, drive.request(funded, "[fake refuse=bad_picture]")))
+    assert (job.status, job.error_code) == (Status.FAILED, "bad_picture")
+
+
+def test_a_lost_answer_keeps_the_hold_and_makes_no_second_order(funded, caller):
+    job = submit(caller, drive.request(funded, "[fake drop]"))
+    drive.dispatch.dispatch()
+    attempt = Attempt.objects.get(job=job)
+    assert attempt.status == "unknown"
+    assert ledger.balance(funded).held_micros == PRICE
+
+    job = ended(job)
+
+    assert job.status == Status.SUCCEEDED
+    assert FakeTask.objects.count() == Attempt.objects.filter(job=job).count() == 1
+
+
+def test_a_dispatcher_that_died_before_the_call_is_found_out(funded, caller):
+    job = submit(caller, drive.request(funded))
+    start = drive.dispatch.pick()
+    assert start is not None
+    assert start.attempt.status == "created"
+    drive.orphan(start.attempt)
+
+    job = ended(job)
+
+    assert job.status == Status.SUCCEEDED
+    assert list(Attempt.objects.filter(job=job).order_by("number").values_list("status", flat=True)) == [
+        "failed",
+        "succeeded",
+    ]
+
+
+def test_a_lost_order_fails_free(funded, caller):
+    job = ended(submit(caller, drive.request(funded, "[fake forget]")))
+    assert (job.status, job.error_code) == (Status.FAILED, "provider_lost_job")
+    assert ledger.balance(funded).held_micros == 0
+
+
+def test_canceling_a_queued_job_is_immediate_and_free(funded, caller):
+    job = cancel(caller, submit(caller, drive.request(funded)))
+    assert job.status == Status.CANCELED
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+    assert cancel(caller, job).status == Status.CANCELED  # twice is fine
+
+
+def test_canceling_a_running_job_stops_the_provider_and_is_free(funded, caller):
+    job = submit(caller, drive.request(funded, "[fake stall]"))
+    drive.step()
+    job.refresh_from_db()
+    assert job.status == Status.RUNNING
+    cancel(caller, job)
+    cancel_at_provider(str(job.pk))
+    job = ended(job)
+    assert job.status == Status.CANCELED
+    assert FakeTask.objects.get().canceled
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+
+
+def test_a_video_that_was_ready_when_the_cancel_came_is_free(funded, caller):
+    job = submit(caller, drive.request(funded))
+    drive.step()
+    cancel(caller, Job.objects.get(pk=job.pk))
+    job = ended(job)
+    assert job.status == Status.CANCELED
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+
+
+def test_a_finished_job_cannot_be_canceled(funded, caller):
+    job = ended(submit(caller, drive.request(funded)))
+    with pytest.raises(Conflict):
+        cancel(caller, job)
+
+
+def test_a_job_past_its_deadline_expires_free(funded, caller, settings):
+    settings.JOB_LIFE_SECONDS = -1
+    job = submit(caller, drive.request(funded, "[fake stall]"))
+    drive.step()
+    expire(str(job.pk))
+    job.refresh_from_db()
+    assert job.status == Status.EXPIRED
+    assert FakeTask.objects.get().canceled
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+
+
+def test_a_result_that_came_just_before_the_deadline_is_kept(funded, caller, settings):
+    settings.JOB_LIFE_SECONDS = -1
+    job = submit(caller, drive.request(funded))
+    drive.dispatch.dispatch()
+    FakeTask.objects.update(created_at="2020-01-01T00:00:00Z")  # long enough ago to have finished
+    expire(str(job.pk))
+    assert ended(job).status == Status.SUCCEEDED
+
+
+def test_the_same_idempotency_key_returns_the_first_job(funded, caller):
+    order = drive.request(funded, idempotency_key="order-1")
+    assert submit(caller, order).pk == submit(caller, order).pk
+    assert ledger.balance(funded).held_micros == PRICE
+    with pytest.raises(Conflict):
+        submit(caller, drive.request(funded, idempotency_key="order-1"))
+
+
+def test_a_job_that_cannot_be_paid_leaves_no_trace(org, caller):
+    drive.fake_route(org)
+    with pytest.raises(Unpayable) as refusal:
+        submit(caller, drive.request(org))
+    assert refusal.value.code == "insufficient_funds"
+    assert not Job.objects.exists()
+
+
+def test_a_model_without_a_route_is_refused(funded, caller):
+    order = drive.request(funded)
+    Route.objects.filter(organization=funded).update(enabled=False)
+    Route.objects.filter(organization=None).update(enabled=False)
+    with pytest.raises(NoRoute):
+        submit(caller, order)
+
+
+def test_another_organizations_file_does_not_exist(funded, caller, other_org):
+    order = drive.request(funded)
+    theirs = drive.asset(other_org, "image")
+    with pytest.raises(Invalid) as refusal:
+        submit(caller, drive.JobRequest(**{**vars(order), "inputs": {**order.inputs, "image": str(theirs.id)}}))
+    assert (refusal.value.code, refusal.value.field) == ("file_unknown", "image")
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"seed": -2}, "seed"),
+        ({"seed": "7"}, "seed"),
+        ({"resolution": "8k"}, "resolution"),
+        ({"colour": "red"}, "colour"),
+        ({"fps": 0}, "fps"),
+    ],
+)
+def test_a_wrong_option_is_named(funded, caller, options, field):
+    with pytest.raises(Invalid) as refusal:
+        submit(caller, drive.request(funded, options=options))
+    assert refusal.value.field == field
+
+
+def test_an_uploaded_file_is_probed_before_it_is_priced(funded, caller):
+    order = drive.request(funded)
+    fresh = drive.asset(funded, "audio", duration_ms=0, status="pending")
+    order = drive.JobRequest(**{**vars(order), "inputs": {**order.inputs, "audio": str(fresh.id)}})
+    job = submit(caller, order)
+    assert (job.status, job.quoted_micros) == (Status.PREPARING, 3 * 30_000)  # the least it can cost
+    job = ended(job)
+    assert (job.status, job.billed_units, job.charged_micros) == (Status.SUCCEEDED, 13, 13 * 30_000)
+
+
+def test_a_file_whose_bytes_never_came_fails_the_job_free(funded, caller):
+    order = drive.request(funded)
+    fresh = drive.asset(funded, "audio", status="pending")
+    drive.storage.delete([fresh.key])
+    order = drive.JobRequest(**{**vars(order), "inputs": {**order.inputs, "audio": str(fresh.id)}})
+    job = ended(submit(caller, order))
+    assert (job.status, job.error_code) == (Status.FAILED, "file_not_uploaded")
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+
+
+def test_running_jobs_are_limited_and_shared_fairly(funded, caller, other_org, charlie):
+    """Three organizations' worth of queue, two places: nobody's second job starts before everybody's first."""
+    from tests.world import caller_for  # noqa: PLC0415
+
+    drive.fund(other_org)
+    Route.objects.filter(organization=funded).delete()
+    Route.objects.create(model="wan-2.2-s2v", provider="fake", max_running=2, priority=1)
+    Route.objects.filter(provider="local").update(enabled=False)
+    mine = [submit(caller, drive.request(funded, "[fake stall]")) for _ in range(3)]
+    theirs = submit(caller_for(other_org, charlie), drive.request(other_org, "[fake stall]"))
+    assert drive.dispatch.dispatch() == 2
+    running = set(Job.objects.filter(status=Status.RUNNING).values_list("pk", flat=True))
+    assert running == {mine[0].pk, theirs.pk}
