@@ -1,8 +1,8 @@
 """A pytest plugin: after a test with real commits the database is as the migrations left it.
 
-Django's own way cannot serve here. It truncates the append-only tables, which their triggers refuse, and it takes away
-the rows that migrations wrote: prices, tiers, routes. Here those rows are copied aside once; afterwards every table is
-emptied and the copies are put back, all by one round trip and with triggers and foreign keys asleep for it.
+Django's own way cannot serve here. It truncates append-only tables, which their triggers refuse, and takes away
+the rows that migrations wrote: prices, tiers, routes. Here those rows are copied aside once; afterwards every
+table is emptied and the copies are put back, in one round trip and with triggers and foreign keys asleep.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _restore = ""
 
 
 def _setup(_class: type[TransactionTestCase]) -> None:
-    """Runs before the first committing test: all tests before it rolled back, so the rows are the migrations'."""
+    """Before the first committing test: all tests before it rolled back, so every row is a migration's."""
     global _restore  # noqa: PLW0603  one database a process
     if _restore:
         return
