@@ -205,6 +205,9 @@ JOB_LIFE_SECONDS = env_int("JOB_LIFE_SECONDS", 24 * 3600)
 RETRY_STEP = timedelta(milliseconds=env_int("RETRY_STEP_MS", 2000))
 ORPHAN_SECONDS = env_int("ORPHAN_SECONDS", 60)
 RENDER_LEASE_SECONDS = env_int("RENDER_LEASE_SECONDS", 15)
+# How long a WaveSpeed sync submit is held, and how many of them a process with few threads holds at once.
+WAVESPEED_SYNC_SECONDS = env_int("WAVESPEED_SYNC_SECONDS", 90)
+WAVESPEED_SYNC_WAITERS = env_int("WAVESPEED_SYNC_WAITERS", 4)
 # Dialect to the function that draws a webhook's headers and body.
 DIALECT_WEBHOOKS = {"wavespeed": "jobs.dialects.wavespeed.webhooks.render"}
 

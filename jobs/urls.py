@@ -6,5 +6,6 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("jobs.dialects.rest.urls")),
+    path("", include("jobs.files")),
     path("api/v3/", include("jobs.dialects.wavespeed.urls")),
 ]

@@ -1,0 +1,1 @@
+"""The WaveSpeed v3 API over our jobs: what the vendor's SDK expects. README.md lists what differs."""

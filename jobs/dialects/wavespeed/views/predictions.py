@@ -1,0 +1,93 @@
+"""Submit, result, history, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.auth import needs
+from jobs import gallery
+from jobs.cancel import cancel
+from jobs.dialects.wavespeed import predictions, waiting
+from jobs.dialects.wavespeed.views.base import View, known_model, success
+from jobs.dialects.wavespeed.wire import bodies as wire
+from jobs.dialects.wavespeed.wire.models import slug_of
+from jobs.dialects.wavespeed.wire.predictions import statuses, timed_out
+from jobs.dialects.wavespeed.wire.submissions import submission
+from jobs.errors import Conflict, NotFound
+from jobs.models import Job
+from jobs.states import OPEN
+from jobs.submit import submit
+from providers import catalogue
+
+
+class Submit(View):
+    """Any path that is nothing else: a model's."""
+
+    permission_classes = [needs("jobs:write")]
+
+    def post(self, request: Request, path: str) -> Response:
+        wanted = submission(
+            known_model(path),
+            request.data,
+            webhook=request.query_params.get("webhook", ""),
+            idempotency_key=request.headers.get("Idempotency-Key", ""),
+        )
+        job = submit(self.caller, wanted.request)
+        job = Job.objects.get(pk=job.pk)
+        if wanted.sync and (reason := waiting.wait_final(job.pk, request._request)):  # noqa: SLF001  the way to Django's own
+            return success(timed_out(predictions.shown(job), reason))
+        if wanted.sync:
+            job.refresh_from_db()
+        return success(predictions.shown(job))
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
+        if slug_of(kwargs.get("path", ""), catalogue.models()) is None:
+            raise NotFound("not_found", "There is nothing at this address.")
+        raise MethodNotAllowed(str(request.method))
+
+
+class Result(View):
+    permission_classes = [needs("jobs:read")]
+
+    def get(self, request: Request, prediction_id: str) -> Response:
+        return success(predictions.shown(predictions.find(self.caller, prediction_id)))
+
+
+class History(View):
+    permission_classes = [needs("jobs:read")]
+
+    def post(self, request: Request) -> Response:
+        page, size = wire.page(self.body)
+        rows = Job.objects.for_org(self.caller.organization).visible()
+        if model := wire.text(self.body, "model"):
+            rows = rows.filter(model=slug_of(model, catalogue.models()) or "")
+        if status := wire.text(self.body, "status"):
+            rows = rows.filter(status__in=statuses(status))
+        if after := wire.moment(self.body, "created_after"):
+            rows = rows.filter(created_at__gte=after)
+        if before := wire.moment(self.body, "created_before"):
+            rows = rows.filter(created_at__lt=before)
+        found = list(rows.order_by("-id")[(page - 1) * size : page * size])
+        return success({"page": page, "items": predictions.page(found, inline=False)})
+
+
+class Delete(View):
+    """One still at work is canceled first: the wire has no other word for it."""
+
+    permission_classes = [needs("jobs:write")]
+
+    def post(self, request: Request) -> Response:
+        ids = wire.ids(self.body)
+        for job in (
+            Job.objects.for_org(self.caller.organization).visible().filter(pk__in=ids, status__in=OPEN)
+        ):
+            try:
+                cancel(self.caller, job)
+            except Conflict:
+                continue  # it ended in this very moment, so it can be deleted
+        return success({"deleted_count": gallery.delete_jobs(self.caller.organization, ids)})
