@@ -1,6 +1,7 @@
 """Entry of a render process: ``python -m providers.local.worker ENGINE WORKDIR``.
 
-Limits and signals come before anything heavy is imported, so that a hostile file or a dead parent finds them set.
+Limits and signals come before anything heavy is imported, so that a hostile file or a dead parent finds them
+set.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ from .protocol import EXIT_CODED_ERROR, Limits, Order, RenderError, Reporter, re
 ENGINES = {"talking_portrait": "providers.local.worker.talking_portrait.engine"}
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 STOPPED = 128 + signal.SIGTERM
+WRONG_USAGE = 2
+ARGUMENTS = ("ENGINE", "WORKDIR")
 
 
 def main(arguments: list[str]) -> int:
     """Run one order to its end; returns the exit status (0 done, 2 wrong usage, 3 coded error)."""
-    if len(arguments) != 2 or arguments[0] not in ENGINES:
-        print(f"usage: python -m providers.local.worker {{{','.join(ENGINES)}}} WORKDIR", file=sys.stderr)
-        return 2
+    if len(arguments) != len(ARGUMENTS) or arguments[0] not in ENGINES:
+        sys.stderr.write(
+            f"usage: python -m providers.local.worker {' '.join(ARGUMENTS)}; engines: {', '.join(ENGINES)}\n"
+        )
+        return WRONG_USAGE
     die_with_parent()
     stop_at_once_on_sigterm()
     report = Reporter(_take_stdout())
@@ -42,7 +47,7 @@ def main(arguments: list[str]) -> int:
         return EXIT_CODED_ERROR
     except BrokenPipeError:
         return STOPPED  # nobody listens any more
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last word is an event, whatever happened
         traceback.print_exc()
         report.error(_unexpected(error))
         return EXIT_CODED_ERROR
@@ -58,7 +63,8 @@ def die_with_parent() -> None:
 def stop_at_once_on_sigterm() -> None:
     """End the process from a thread of its own: the main thread may sit in a long call of a C library.
 
-    Finished clips are complete on disk and an unfinished one is never looked at, so there is nothing to clean up.
+    Finished clips are complete on disk and an unfinished one is never looked at, so there is nothing to clean
+    up.
     """
     signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -92,12 +98,13 @@ def set_limits(limits: Limits) -> None:
     )
     for which, value in wanted:
         _, hard = resource.getrlimit(which)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (value, value))
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(which, (limit, limit))
 
 
 def _load(engine: str) -> Callable[[Order, Reporter], None]:
-    # numpy's BLAS reserves memory for every core unless told otherwise; nothing here multiplies matrices of weight.
+    # numpy's BLAS reserves memory for every core unless told otherwise; nothing here multiplies matrices of
+    # weight.
     for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     run: Callable[[Order, Reporter], None] = import_module(ENGINES[engine]).run

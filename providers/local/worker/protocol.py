@@ -1,8 +1,8 @@
 """The order a render process receives and the events it answers with.
 
-The order is ``WORKDIR/order.json``; the events are JSON objects, one per line, on stdout, each flushed at once.
-A process that cannot keep its promise ends with one ``error`` event and exit status 3; any other end without a
-``done`` event is a crash, and the worker may start it again with ``clips_done`` set to resume.
+The order is ``WORKDIR/order.json``; the events are JSON objects, one per line, on stdout, each flushed at
+once. A process that cannot keep its promise ends with one ``error`` event and exit status 3; any other end
+without a ``done`` event is a crash, and the worker may start it again with ``clips_done`` set to resume.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Order:
 
 
 def read_order(workdir: Path) -> Order:
-    """Read and check ``WORKDIR/order.json``; raises `RenderError` ``engine_failed`` when it makes no sense."""
+    """Read and check ``WORKDIR/order.json``; raises `RenderError` ``engine_failed`` if it is wrong."""
     try:
         raw = json.loads((workdir / ORDER_FILE).read_text("utf-8"))
     except (OSError, ValueError) as error:

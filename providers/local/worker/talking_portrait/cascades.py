@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
+from pathlib import Path
 
 import cv2
 
-from ..protocol import RenderError
+from providers.local.worker.protocol import RenderError
 
 FACE_CASCADES = ("frontalface_default", "frontalface_alt", "frontalface_alt2")
 EYE_CASCADES = ("eye_tree_eyeglasses", "eye")
@@ -15,16 +15,18 @@ EYE_CASCADES = ("eye_tree_eyeglasses", "eye")
 
 @cache
 def cascade(name: str) -> cv2.CascadeClassifier:
-    """One cascade by its short name; raises `RenderError` ``engine_failed`` naming the pin when it is missing."""
+    """One cascade by its short name; raises `RenderError` ``engine_failed`` naming the pin when it is
+    missing.
+    """
     data = getattr(cv2, "data", None)  # OpenCV 5 wheels have neither the files nor the classifier
-    path = os.path.join(data.haarcascades, f"haarcascade_{name}.xml") if data else ""
-    if not os.path.isfile(path) or not hasattr(cv2, "CascadeClassifier"):
+    path = Path(data.haarcascades if data else "", f"haarcascade_{name}.xml")
+    if not path.is_file() or not hasattr(cv2, "CascadeClassifier"):
         raise RenderError(
             "engine_failed",
             f"The face finder is not installed (haarcascade_{name}.xml is missing).",
             "Install opencv-python-headless>=4.14,<5: wheels from 5 on carry no cascades.",
         )
-    classifier = cv2.CascadeClassifier(path)
+    classifier = cv2.CascadeClassifier(str(path))
     if classifier.empty():
         raise RenderError(
             "engine_failed", f"The face finder's file {path} is damaged.", "Install OpenCV again."

@@ -1,7 +1,8 @@
-"""From a pose to a frame: the face is drawn into a larger canvas, and the canvas is seen through a gentle sway.
+"""From a pose to a frame: the face is drawn into a larger canvas, and the canvas is seen through a gentle
+sway.
 
-The canvas has `OVERSAMPLE` times the film's resolution, so that moving it by fractions of a pixel keeps it sharp
-with plain linear sampling.
+The canvas has `OVERSAMPLE` times the film's resolution, so that moving it by fractions of a pixel keeps it
+sharp with plain linear sampling.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .lips import find_lips
 from .motion import Pose
 from .mouth import Mouth
 from .plan import Plan
-from .warp import REFLECT, Region, grid_coordinates, upsample
+from .warp import REFLECT, Region, grid_coordinates, look, upsample
 
 OVERSAMPLE = 1.5
 GRID_CELLS = 56  # nodes of the sway's grid along the longer side
@@ -45,11 +46,11 @@ class Stage:
         for lid in self._lids:
             lid.draw(self._canvas, pose)
         self._mouth.draw(self._canvas, pose)
-        return cv2.remap(self._canvas, self._sway.map(pose), None, cv2.INTER_LINEAR, borderMode=REFLECT)
+        return look(self._canvas, self._sway.map(pose), REFLECT)
 
 
 def _canvas(picture: Picture, plan: Plan) -> tuple[Picture, float, float, float]:
-    """The picture scaled to cover the frame, oversampled, and cut in the middle; with the scale and the cut."""
+    """The picture scaled to cover the frame, oversampled, and cut in the middle; with scale and cut."""
     width, height = round(plan.width * OVERSAMPLE), round(plan.height * OVERSAMPLE)
     scale = max(width / picture.shape[1], height / picture.shape[0])
     size = (max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale)))
@@ -90,7 +91,9 @@ class _Sway:
 
 
 def _sway_fields(x: Field, y: Field, height: int, face: Face) -> list[tuple[Field, Field]]:
-    """Displacement of each point of the face's frame for one unit of each movement, in the order of the weights."""
+    """Displacement of each point of the face's frame for one unit of each movement, in the order of the
+    weights.
+    """
     nothing = np.zeros_like(x)
     # 1 on the head, fading to 0 about one head away, so that the background stands still.
     far = np.sqrt((x / 1.25) ** 2 + ((y - 0.35) / 1.75) ** 2)
@@ -112,4 +115,5 @@ def _sway_fields(x: Field, y: Field, height: int, face: Face) -> list[tuple[Fiel
 
 def to_yuv(frame: AnyArray) -> AnyArray:
     """Planar YUV 4:2:0 of a frame, BT.601 at limited range, (height * 3 / 2, width)."""
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420)
+    planes: AnyArray = cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420)
+    return planes

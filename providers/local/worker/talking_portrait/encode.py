@@ -17,7 +17,8 @@ from threading import Thread
 import av
 from av.video.stream import VideoStream
 
-from ..protocol import RenderError
+from providers.local.worker.protocol import RenderError
+
 from . import sound
 from .arrays import AnyArray, Picture
 from .compose import to_yuv
@@ -74,7 +75,7 @@ def _video_stream(container: av.container.OutputContainer, plan: Plan, encoder: 
     stream = container.add_stream(encoder, rate=plan.fps)
     assert isinstance(stream, VideoStream)
     stream.width, stream.height, stream.pix_fmt = plan.width, plan.height, "yuv420p"
-    stream.options = OPTIONS.get(encoder, {})
+    stream.options = dict(OPTIONS.get(encoder, {}))
     context = stream.codec_context
     context.gop_size = plan.frames_per_clip
     context.color_primaries = context.color_trc = context.colorspace = BT601
@@ -110,14 +111,14 @@ class _Encoder:
                 continue  # keep emptying the queue, so that the renderer never waits for ever
             try:
                 self._encode(to_yuv(frame), index)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - handed to the renderer's thread
                 self._error = error
             index += 1
         if not self._error:
             self._container.mux(self._stream.encode(None))
 
     def _encode(self, yuv: AnyArray, index: int) -> None:
-        picture = av.VideoFrame.from_ndarray(yuv, format="yuv420p")  # type: ignore[arg-type]
+        picture = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
         picture.pts = index
         picture.time_base = Fraction(1, self._stream.codec_context.framerate)
         self._container.mux(self._stream.encode(picture))
@@ -136,8 +137,9 @@ def clip_frames(path: Path) -> int:
 def join(clips: list[Path], audio: Path, output: Path, plan: Plan) -> Iterator[float]:
     """Join clips and sound into `output`, yielding the share done after each clip.
 
-    Video packets are copied; sound is decoded and encoded in a stream, in step with the clips, so that neither
-    waits in memory for the other.  The AAC encoder's start-up samples are hidden by the container's edit list.
+    Video packets are copied; sound is decoded and encoded in a stream, in step with the clips, so that
+    neither waits in memory for the other.  The AAC encoder's start-up samples are hidden by the container's
+    edit list.
     """
     partial = output.with_name(output.name + ".part")
     with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -192,7 +194,9 @@ class _SoundTrack:
 
 
 def _settle(partial: Path, path: Path) -> None:
-    """Force a file to disk, then give it its name: a reader never sees half of it, not even after a power cut."""
+    """Force a file to disk, then give it its name: a reader never sees half of it, not even after a power
+    cut.
+    """
     descriptor = os.open(partial, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import cv2
 
-from ..protocol import Order, Reporter
+from providers.local.worker.protocol import Order, Reporter
+
 from . import cascades, encode, sound, voice
 from .arrays import Picture
 from .compose import Stage

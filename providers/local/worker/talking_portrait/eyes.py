@@ -1,5 +1,6 @@
 """Blinking: the skin above each eye slides down over it, lashes first, and stretches as a lid does."""
 
+# ruff: noqa: PLR2004 - thresholds of image and sound stand where they act, each with its meaning beside it
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def find_eyes(picture: Picture, face: Face) -> tuple[Eye, ...]:
 def _measure(picture: Picture, face: Face, side: float) -> Eye:
     x, y = np.meshgrid(np.arange(side - 0.3, side + 0.3, 1 / DOTS), np.arange(-0.28, 0.28, 1 / DOTS))
     px, py = face.to_picture(x.astype(np.float32), y.astype(np.float32))
-    close = cv2.cvtColor(cv2.remap(picture, px, py, cv2.INTER_LINEAR, borderMode=REFLECT), cv2.COLOR_BGR2GRAY)
+    close = cv2.cvtColor(look(picture, np.dstack([px, py]), REFLECT), cv2.COLOR_BGR2GRAY)
     light = cv2.GaussianBlur(close.astype(np.float32), (0, 0), 1.5)
     # The iris is the darkest disc near the expected place.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13)).astype(np.float32)
@@ -60,7 +61,8 @@ def _measure(picture: Picture, face: Face, side: float) -> Eye:
 
 
 def _edge(profile: AnyArray, usual: float) -> float:
-    """Distance from the pupil to the lid edge: the steepest brightening outward, near where edges usually are.
+    """Distance from the pupil to the lid edge: the steepest brightening outward, near where edges usually
+    are.
 
     A dark outline beyond it says that the edge was only the iris's, in eyes as large as drawings have.
     """

@@ -1,15 +1,17 @@
 """Finding the face to animate: several cascades vote, eyes and tone must agree, the largest face wins."""
 
+# ruff: noqa: PLR2004 - thresholds of image and sound stand where they act, each with its meaning beside it
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import atan2, cos, degrees, hypot, radians, sin
+from math import atan2, cos, hypot, radians, sin
 
 import cv2
 import numpy as np
 
-from ..protocol import RenderError
+from providers.local.worker.protocol import RenderError
+
 from .arrays import AnyArray, Field, Picture
 from .cascades import EYE_CASCADES, FACE_CASCADES, cascade
 
@@ -18,12 +20,13 @@ MIN_FRAME_PX = 28  # width of the face in the film: below it nobody sees the mou
 SEARCH_SIDE = 900  # the search runs on a picture of about this size: cascades see faces from 24 px up
 MIN_SEARCH_PX = 30  # smallest window of the search
 TILTS = (0.0, -14.0, 14.0, -28.0, 28.0)  # degrees; a cascade itself forgives about 10
-# Votes a box needs (see _votes; a clear portrait gets 6).  Blobs, foliage and text reach 3, but rarely as the main
-# thing in the picture; turning the picture gives them more chances.
+# Votes a box needs (see _votes; a clear portrait gets 6).  Blobs, foliage and text reach 3, but rarely as the
+# main thing in the picture; turning the picture gives them more chances.
 VOTES_WHEN_LARGE, VOTES = 3.5, 4.5
 LARGE = 0.25  # of the longer side
 TILTED_SIDE = 600  # the search for tilted faces runs on a smaller picture: it costs four times as much
-# Frontal boxes of these cascades, in box widths: where eyes lie and how far they are apart (measured on portraits).
+# Frontal boxes of these cascades, in box widths: where eyes lie and how far they are apart (measured on
+# portraits).
 EYE_LINE, EYE_GAP = 0.385, 0.42
 
 
@@ -31,8 +34,8 @@ EYE_LINE, EYE_GAP = 0.385, 0.42
 class Face:
     """The face's own frame: origin between the eyes, unit the distance between them, turned by `roll`.
 
-    `x`, `y` and `unit` are pixels of the picture it was found in, `roll` radians clockwise.  `eyes_found` tells
-    whether the eyes were seen or only derived from the box.
+    `x`, `y` and `unit` are pixels of the picture it was found in, `roll` radians clockwise.  `eyes_found`
+    tells whether the eyes were seen or only derived from the box.
     """
 
     x: float
@@ -133,7 +136,9 @@ def _turned_back(face: Face, back: AnyArray, tilt: float) -> Face:
 
 
 def _candidates(gray: AnyArray) -> list[_Box]:
-    """Boxes that cascades see, in the plain and in the equalised picture, merged; a vote for each that agrees."""
+    """Boxes that cascades see, in the plain and in the equalised picture, merged; a vote for each that
+    agrees.
+    """
     clahe = cv2.createCLAHE(2.0, (8, 8)).apply(gray)
     boxes: list[_Box] = []
     for image, worth in ((gray, 1.0), (clahe, 0.5)):
@@ -154,10 +159,10 @@ def _vote(boxes: list[_Box], hit: tuple[float, float, float], worth: float) -> N
     for index, box in enumerate(boxes):
         if hypot(x - box.x, y - box.y) < 0.25 * box.side and 0.7 < side / box.side < 1.43:
             share = worth / (box.votes + worth)
-            boxes[index] = _Box(
-                box.x + (x - box.x) * share, box.y + (y - box.y) * share, box.side + (side - box.side) * share,
-                box.votes + worth,
-            )  # fmt: skip
+            x, y, side = (
+                old + (new - old) * share for old, new in ((box.x, x), (box.y, y), (box.side, side))
+            )
+            boxes[index] = _Box(x, y, side, box.votes + worth)
             return
     boxes.append(_Box(x, y, side, worth))
 
@@ -227,8 +232,3 @@ def _face(box: _Box, eyes: list[tuple[float, float]]) -> Face:
         gap = hypot(rx - lx, ry - ly)
         return Face((lx + rx) / 2, (ly + ry) / 2, gap, atan2(ry - ly, rx - lx), eyes_found=True)
     return Face(box.x, box.y - (0.5 - EYE_LINE) * box.side, EYE_GAP * box.side, 0.0, eyes_found=False)
-
-
-def describe(face: Face) -> str:
-    """One line for logs."""
-    return f"face at {face.x:.0f},{face.y:.0f} unit {face.unit:.1f} roll {degrees(face.roll):.1f} eyes {face.eyes_found}"

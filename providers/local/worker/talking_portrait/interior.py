@@ -1,5 +1,6 @@
-"""What shows between parted lips: a dark cavity, a row of upper teeth, a tongue, in the light of the picture."""
+"""What shows between parted lips: a dark cavity, upper teeth, a tongue, in the light of the picture."""
 
+# ruff: noqa: PLR2004 - thresholds of image and sound stand where they act, each with its meaning beside it
 from __future__ import annotations
 
 import cv2
@@ -27,7 +28,7 @@ def paint_back(source: Picture, x: Field, below: Field, lips: Lips) -> Picture:
     image = image * (1.0 + 0.9 * np.exp(-((below / 0.05) ** 2)))[..., None]
     if lips.teeth == 0:
         image = _with_teeth(image, x - lips.x, s, below, light)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return _in_tone(image, source)
 
 
 def _with_teeth(image: AnyArray, x: Field, s: Field, below: Field, light: Field) -> AnyArray:
@@ -37,7 +38,8 @@ def _with_teeth(image: AnyArray, x: Field, s: Field, below: Field, light: Field)
     gap = np.exp(-((np.minimum(tooth, 1 - tooth) / 0.06) ** 2))
     shade = (0.62 + 0.38 * smoothstep((below + 0.01) / 0.06)) * (1 - 0.30 * s * s) * (1 - 0.12 * gap)
     teeth = np.asarray(TEETH, np.float32) * (0.86 * light * shade)[..., None]
-    return image + (teeth - image) * alpha[..., None]
+    mixed: AnyArray = image + (teeth - image) * alpha[..., None]
+    return mixed
 
 
 def paint_tongue(source: Picture, x: Field, below: Field, lips: Lips) -> tuple[Picture, Field]:
@@ -49,11 +51,21 @@ def paint_tongue(source: Picture, x: Field, below: Field, lips: Lips) -> tuple[P
     shade = 0.55 + 0.45 * np.exp(-(((below + 0.03) / 0.06) ** 2))
     furrow = 1 - 0.18 * np.exp(-((s / 0.08) ** 2))
     image = np.asarray(TONGUE, np.float32) * (light * shade * furrow)[..., None]
-    return np.clip(image, 0, 255).astype(np.uint8), np.asarray(0.85 * alpha, np.float32)
+    return _in_tone(image, source), np.asarray(0.85 * alpha, np.float32)
+
+
+def _in_tone(image: AnyArray, source: Picture) -> Picture:
+    """Take the colour out of paint as far as the picture has none, so that a grey photograph stays grey."""
+    spread = np.ptp(source.reshape(-1, 3).astype(np.float32), axis=1)
+    colour = float(np.clip(np.median(spread) / 12.0, 0, 1))
+    grey = image.mean(axis=2, keepdims=True)
+    return np.asarray(np.clip(grey + (image - grey) * colour, 0, 255), np.uint8)
 
 
 def _light(source: Picture, s: Field, below: Field) -> Field:
-    """Brightness of the picture's own light at the mouth, relative to a well lit face, with its left-right fall."""
+    """Brightness of the picture's own light at the mouth, relative to a well lit face, with its left-right
+    fall.
+    """
     gray = cv2.cvtColor(source, cv2.COLOR_BGR2GRAY).astype(np.float32)
     ring = (np.abs(s) < 1.4) & ((below > 0.15) | (below < -0.2))
     sides = [

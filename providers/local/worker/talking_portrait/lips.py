@@ -1,8 +1,11 @@
-"""The mouth line, read from the picture: where the lower lip begins, how wide the mouth is, whether teeth show.
+"""The mouth line, read from the picture: where the lower lip begins, how wide the mouth is, whether teeth
+show.
 
-Everything happens in an upright close-up of the lower face, sampled at `DOTS` pixels per unit of the face's frame.
+Everything happens in an upright close-up of the lower face, sampled at `DOTS` pixels per unit of the face's
+frame.
 """
 
+# ruff: noqa: PLR2004 - thresholds of image and sound stand where they act, each with its meaning beside it
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ import numpy as np
 
 from .arrays import AnyArray, Field, Picture
 from .face import Face
+from .warp import look
 
 DOTS = 100  # close-up pixels per face unit (the distance between the eyes)
 LEFT, RIGHT, TOP, BOTTOM = -0.8, 0.8, 0.55, 1.75  # the close-up's edges in face units
@@ -29,9 +33,9 @@ TOOTH_REDNESS = 5.0  # steps of Lab a* by which lips are redder than the teeth b
 class Lips:
     """Mouth geometry in the face's frame.
 
-    `x` is the middle, `half_width` the reach to either corner; `line` holds the cubic (highest power first) of the
-    lower lip's upper edge over s = (X - x) / half_width; `teeth` is the height of what shows between the lips.
-    `measured` tells a reading from the average.
+    `x` is the middle, `half_width` the reach to either corner; `line` holds the cubic (highest power first)
+    of the lower lip's upper edge over s = (X - x) / half_width; `teeth` is the height of what shows between
+    the lips. `measured` tells a reading from the average.
     """
 
     x: float
@@ -76,14 +80,15 @@ def _closeup(picture: Picture, face: Face) -> Picture:
     px, py = face.to_picture(x.astype(np.float32), y.astype(np.float32))
     source = picture
     if face.unit > 1.5 * DOTS:  # the close-up is a reduction: blur first, as a reduction must
-        source = cv2.GaussianBlur(picture, (0, 0), 0.4 * face.unit / DOTS)
-    return cv2.remap(source, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        source = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.4 * face.unit / DOTS), np.uint8)
+    return look(source, np.dstack([px, py]))
 
 
 def _tones(closeup: Picture) -> tuple[Field, Field]:
     """Lightness and redness, in Lab steps of a picture with ordinary contrast.
 
-    Without colour, what is darker than skin counts as redder: lips against teeth in a black and white photograph.
+    Without colour, what is darker than skin counts as redder: lips against teeth in a black and white
+    photograph.
     """
     lab = cv2.cvtColor(closeup, cv2.COLOR_BGR2LAB).astype(np.float32)
     light = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
@@ -156,8 +161,8 @@ def _corners(depth: AnyArray) -> tuple[float, float]:
 def _reach(depth: AnyArray, typical: float) -> int:
     """How many columns from the middle belong to the mouth.
 
-    Corners are often the deepest place, and a cheek fold may carry on from them: so the count runs outward from the
-    deepest column that is joined to the middle, and half that depth ends it.
+    Corners are often the deepest place, and a cheek fold may carry on from them: so the count runs outward
+    from the deepest column that is joined to the middle, and half that depth ends it.
     """
     joined = np.flatnonzero(depth[: round(WIDEST * DOTS)] < 0.3 * typical)
     reachable = depth[: int(joined[0]) if joined.size else round(WIDEST * DOTS)]
@@ -169,8 +174,9 @@ def _reach(depth: AnyArray, typical: float) -> int:
 
 
 def _lower_edge(
-    light: Field, red: Field, gap: Field, path: AnyArray, core: AnyArray) -> tuple[AnyArray, float]:
-    """Row per column where the lower lip begins, and the height of the teeth in pixels (0 for closed lips)."""
+    light: Field, red: Field, gap: Field, path: AnyArray, core: AnyArray
+) -> tuple[AnyArray, float]:
+    """Row per column where the lower lip begins, and the teeth's height in pixels (0 for closed lips)."""
     columns = np.flatnonzero(core)
     ends = [_below_teeth(light[:, c], red[:, c], int(path[c])) for c in columns]
     toothed = np.array([end is not None for end in ends])

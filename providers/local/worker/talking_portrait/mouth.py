@@ -1,14 +1,15 @@
-"""Opening the mouth: the lower lip and jaw go down, the upper lip a little up, corners move, and behind the parted
-lips lies a painted interior.
+"""Opening the mouth: the lower lip and jaw go down, the upper lip a little up, corners move, and behind the
+parted lips lies a painted interior.
 
-Two layers are cut from the picture along the mouth line, each with its own smooth displacement; cut edges carry
-alpha, so moving a layer moves its soft edge.  At rest the layers cover each other exactly and the picture is
-unchanged.  All coordinates below are the face's frame (see `Face`); displacements are "where to look" offsets.
+Two layers are cut from the picture along the mouth line, each with its own smooth displacement; cut edges
+carry alpha, so moving a layer moves its soft edge.  At rest the layers cover each other exactly and the
+picture is unchanged.  All coordinates below are the face's frame (see `Face`); displacements are "where to
+look" offsets.
 """
 
+# ruff: noqa: PLR2004 - thresholds of image and sound stand where they act, each with its meaning beside it
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from .arrays import Field, Picture, smoothstep
@@ -80,16 +81,14 @@ class Mouth:
         """Paint the region of `canvas` for the opening and width of a pose."""
         drop = self._drop(pose)
         width = pose.width * (WIDEN if pose.width > 0 else NARROW)
-        skin = cv2.remap(
-            self._skin, self._skin_warp.map((drop, width)), None, cv2.INTER_LINEAR, borderMode=REFLECT
-        )
+        skin = look(self._skin, self._skin_warp.map((drop, width)), REFLECT)
         canvas[self.region.slices] = skin
         if abs(drop) < 1e-4 and abs(width) < 1e-4:
             return
         canvas[self._slot.slices] = self._lips(drop, self._raise * max(pose.opening, 0.0), width)
 
     def _drop(self, pose: Pose) -> float:
-        """Way of the lower lip: down with the opening; up over visible teeth where speech closes the mouth."""
+        """Way of the lower lip: down to open; up over visible teeth where speech closes the mouth."""
         shut = max(0.0, 1 - pose.opening / 0.22) * pose.speaking
         return JAW_DROP * pose.opening - self._press * shut
 
@@ -101,7 +100,9 @@ class Mouth:
 
 
 def _jaw(x: Field, y: Field, lips: Lips) -> Field:
-    """How much of the jaw's way each point takes, for points on and below the line; above it, the line's share."""
+    """How much of the jaw's way each point takes, for points on and below the line; above it, the line's
+    share.
+    """
     s = (x - lips.x) / lips.half_width
     below = np.maximum(y - lips.line_at(x), 0)
     lips_share = np.clip(1 - s * s, 0, 1) ** 1.1

@@ -1,5 +1,6 @@
 """Reading the customer's picture: size is judged by the header, before a pixel is decoded."""
 
+# ruff: noqa: PLR2004 - thresholds of image and sound stand where they act, each with its meaning beside it
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..protocol import RenderError
+from providers.local.worker.protocol import RenderError
+
 from .arrays import Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -54,13 +56,13 @@ def _check_size(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise RenderError(
             "image_too_small",
-            f"The picture is {width}×{height} pixels, too small to animate.",
+            f"The picture is {width} by {height} pixels, too small to animate.",
             f"Send a picture of at least {MIN_SIDE} pixels on each side, better 512 or more.",
         )
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise RenderError(
             "image_too_large",
-            f"The picture is {width}×{height} pixels, more than can be rendered.",
+            f"The picture is {width} by {height} pixels, more than can be rendered.",
             f"Send at most {MAX_SIDE} pixels on a side and {MAX_PIXELS // 1_000_000} megapixels in all.",
         )
 

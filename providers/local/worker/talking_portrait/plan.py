@@ -1,4 +1,4 @@
-"""What will be rendered: frame size, number of frames and clips.  Pure arithmetic, imports no media library."""
+"""What will be rendered: frame size, number of frames and clips.  Pure arithmetic."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Streaming decode of the customer's voice: one decoder for the analysis and for the sound track.
 
-Both read the same contiguous samples from the start, so whatever a container claims about timestamps, mouth and
-sound stay together.
+Both read the same contiguous samples from the start, so whatever a container claims about timestamps, mouth
+and sound stay together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
-from ..protocol import RenderError
+from providers.local.worker.protocol import RenderError
+
 from .arrays import Series
 
 MAX_SECONDS = 600.5  # ten minutes, and the rounding of whoever cut the file

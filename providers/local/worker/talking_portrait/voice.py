@@ -1,9 +1,10 @@
 """From voice to mouth: band energies of short spectra become opening, width and emphasis per frame.
 
-Plain loudness would hold the mouth open through "m", "s" and "f".  Here the opening follows the energy of the vowel
-formants; hum below them (nasals) and hiss above them (sibilants) pull it shut again.
+Plain loudness would hold the mouth open through "m", "s" and "f".  Here the opening follows the energy of the
+vowel formants; hum below them (nasals) and hiss above them (sibilants) pull it shut again.
 """
 
+# ruff: noqa: PLR2004 - thresholds of image and sound stand where they act, each with its meaning beside it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,9 @@ class VoiceTrack:
 
 
 def analyse(blocks: Iterable[Series], fps: int) -> VoiceTrack:
-    """Listen to mono blocks at `RATE` Hz, keeping five numbers per 10 ms, and derive the controls of each frame."""
+    """Listen to mono blocks at `RATE` Hz, keeping five numbers per 10 ms, and derive the controls of each
+    frame.
+    """
     spectra = BandMeter()
     levels = np.concatenate([*spectra.feed(blocks), np.zeros((0, len(BANDS)), np.float32)])
     seconds = spectra.samples / RATE
@@ -54,8 +57,9 @@ def analyse(blocks: Iterable[Series], fps: int) -> VoiceTrack:
     emphasis = _smooth(opening, 25.0)
     speaking = _speaking(opening)
     times = (np.arange(frames) + 0.5) / fps + LEAD_SECONDS
-    at_frames = [_sample(track, times, fps) for track in (opening, width, emphasis, speaking)]
-    return VoiceTrack(*at_frames, seconds)
+    tracks = (opening, width, emphasis, speaking)
+    opening, width, emphasis, speaking = (_sample(track, times, fps) for track in tracks)
+    return VoiceTrack(opening, width, emphasis, speaking, seconds)
 
 
 class BandMeter:
@@ -104,11 +108,11 @@ def mouth_controls(levels: AnyArray) -> tuple[Series, Series]:
     formants = _sum_db(levels[:, BACK], levels[:, FRONT])
     hum = np.clip((_sum_db(levels[:, HUM], levels[:, FIRST]) - formants - 16) / 14, 0, 1)
     opening = loud * (1 - 0.7 * hiss) * (1 - 0.55 * hum) * dynamics * audible
-    opening = _attack_release(opening.astype(np.float32))
-    return opening, _width(levels, opening, hiss)
+    shaped = _attack_release(opening.astype(np.float32))
+    return shaped, _width(levels, shaped, hiss)
 
 
-def _width(levels: AnyArray, opening: Series, hiss: Series) -> Series:
+def _width(levels: AnyArray, opening: Series, hiss: AnyArray) -> Series:
     """Front formants against back formants: "ee" pulls the corners apart, "oo" draws them together."""
     tilt = levels[:, FRONT] - levels[:, BACK]
     voiced = opening > 0.15
@@ -129,7 +133,9 @@ def _sum_db(*levels: AnyArray) -> Series:
 
 
 def _running_peak(vowel: Series) -> Series:
-    """Robust running loudness: near-maximum of the neighbourhood, never more than 18 dB under the whole file's."""
+    """Robust running loudness: near-maximum of the neighbourhood, never more than 18 dB under the whole
+    file's.
+    """
     block = 25  # rows, a quarter of a second: a block's 80th percentile shrugs off clicks
     count = -(-len(vowel) // block)
     padded = np.pad(vowel, (0, count * block - len(vowel)), mode="edge").reshape(count, block)
@@ -146,7 +152,7 @@ def _running_peak(vowel: Series) -> Series:
 
 
 def _attack_release(opening: Series) -> Series:
-    """Smoothing with the muscle's own speed: about 30 ms up, 45 ms down, without lag (the filter sees ahead)."""
+    """Smoothing with the muscle's own speed: 30 ms up, 45 ms down, without lag (it sees ahead)."""
     smooth = _smooth(opening, 2.2)
     slow = _smooth(opening, 3.6)
     return np.asarray(np.where(np.gradient(smooth) > 0, smooth, 0.5 * (smooth + slow)), np.float32)
@@ -163,4 +169,4 @@ def _smooth(values: AnyArray, sigma: float) -> Series:
 def _sample(track: Series, times: AnyArray, fps: int) -> Series:
     """Value of a 10 ms track at frame times, averaged over about one frame so that nothing is skipped."""
     width = max(1.0, 100 / fps / 3)
-    return np.interp(times * 100, np.arange(len(track)), _smooth(track, width)).astype(np.float32)
+    return np.asarray(np.interp(times * 100, np.arange(len(track)), _smooth(track, width)), np.float32)

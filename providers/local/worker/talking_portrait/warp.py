@@ -1,4 +1,6 @@
-"""Smooth warps of rectangles: displacement fields on a coarse grid, layers looked up through them and laid over."""
+"""Smooth warps of rectangles: displacement fields on a coarse grid, layers looked up through them and laid
+over.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ class Warp:
     def __init__(
         self, face: Face, region: Region, source: Region, fields: list[tuple[Field, Field]], step: int
     ) -> None:
-        """Fields (dx, dy) are in the face's frame, per node of the region's grid; positions count from `source`."""
+        """Fields (dx, dy) are in the face's frame, per node of the region's grid; positions count from
+        `source`.
+        """
         self._size = (region.right - region.left, region.bottom - region.top)
         self._step = step
         x, y = grid_coordinates(region, step)
@@ -88,11 +92,12 @@ def upsample(grid: Field, step: int, size: tuple[int, int]) -> Field:
     return np.asarray(full[step : step + size[1], step : step + size[0]], np.float32)
 
 
-def look(source: AnyArray, where: Field) -> AnyArray:
-    """Sample a layer at mapped positions; its edge pixels continue outward."""
-    return cv2.remap(source, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def look(source: AnyArray, where: Field, border: int = cv2.BORDER_REPLICATE) -> AnyArray:
+    """Sample a picture or an alpha at mapped positions; by default its edge pixels continue outward."""
+    seen: AnyArray = cv2.remap(source, where, np.empty(0, np.float32), cv2.INTER_LINEAR, borderMode=border)
+    return seen
 
 
-def over(top: AnyArray, bottom: AnyArray, alpha: AnyArray) -> Picture:
+def over(top: AnyArray, bottom: AnyArray, alpha: Field) -> Picture:
     """The top picture laid over the bottom one where alpha (0..1) says so."""
-    return cv2.blendLinear(top, bottom, alpha, 1 - alpha).astype(np.uint8, copy=False)
+    return np.asarray(cv2.blendLinear(top, bottom, alpha, 1 - alpha), np.uint8)
