@@ -16,6 +16,7 @@ from jobs.fetch.refusals import FetchRefused
 
 PORTS = {80, 443, 8080, 8443}
 MAX_URL = 2048
+MAX_HOST = 253
 # C0, DEL, C1 and every kind of space; a URL that needs them percent-encodes them.
 FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\\]")
 
@@ -69,7 +70,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 def literal(host: str) -> IPv4Address | IPv6Address | None:
     """The address a host spells, in any form the resolver takes: 2130706433, 0x7f.1, 0177.0.0.1 too."""
     try:
-        return ip_address(host.strip("[]"))
+        return ip_address(host)
     except ValueError:
         pass
     try:
@@ -96,7 +97,9 @@ def normal_host(host: str) -> str:
 
 
 def port_of(url: httpx.URL) -> int:
-    return url.port or (443 if url.scheme == "https" else 80)
+    if url.port is not None:
+        return url.port
+    return 443 if url.scheme == "https" else 80
 
 
 def check_url(url: str) -> None:
@@ -115,7 +118,7 @@ def parse(url: str) -> httpx.URL:
         raise FetchRefused("url_invalid") from None
     if parts.scheme not in {"http", "https"}:
         raise FetchRefused("url_scheme")
-    if not host or parts.userinfo or "%" in host:
+    if not host or len(host) > MAX_HOST or parts.userinfo or "%" in host:
         raise FetchRefused("url_invalid")
     port = port_of(parts)
     if not is_allowed(host, port):
@@ -126,12 +129,12 @@ def parse(url: str) -> httpx.URL:
 
 
 def _check_host(host: str) -> None:
-    address = literal(host)
+    name = normal_host(host)
+    address = literal(name)
     if address is not None:
         if not is_public(address):
             raise FetchRefused("url_private")
         return
-    name = normal_host(host)
     # A name without a dot is only known inside a network, through its search domains.
     if "." not in name or any(name == suffix or name.endswith(f".{suffix}") for suffix in PRIVATE_SUFFIXES):
         raise FetchRefused("url_private")

@@ -78,7 +78,7 @@ def _capped(request: HttpRequest, most: int) -> Iterator[bytes]:
 def _chunks(request: HttpRequest) -> Iterator[bytes]:
     """The body in pieces.
 
-    Under WSGI Django takes a body without Content-Length for empty; a server that ends its own stream says so.
+    Under WSGI Django takes a body without Content-Length for empty; a server that ends its stream says so.
     """
     source: Any = request
     if not isinstance(request, ASGIRequest) and "chunked" in request.headers.get("Transfer-Encoding", ""):
