@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import importlib.metadata
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -52,8 +53,11 @@ class Stack:
         self.env: dict[str, str] = {}
         self.supervisor: Supervisor | None = None
 
-    def run(self, when_ready: Callable[[], None]) -> None:
-        """Starts everything, calls `when_ready` once it serves, stops everything when a signal asks."""
+    def run(self, when_ready: Callable[[], None], *, patience: float = math.inf) -> None:
+        """Starts everything, calls `when_ready` once it serves, stops everything when a signal asks.
+
+        A stack that does not serve after `patience` seconds is a StackError.
+        """
         with only_one_in(self.home):
             run_dir = self.home.root / "run"
             shutil.rmtree(run_dir, ignore_errors=True)
@@ -66,7 +70,9 @@ class Stack:
                 supervisor.env = self.env
                 self._migrate()
                 self._write_stack_file()
-                supervisor.run(when_ready=when_ready, serves=self._serves)
+                supervisor.run(when_ready=when_ready, serves=self._serves, patience=patience)
+            except TimeoutError as error:
+                raise StackError(str(error)) from None
             finally:
                 self.home.stack_file.unlink(missing_ok=True)
                 supervisor.stop()
@@ -125,7 +131,17 @@ class Stack:
         # Mingle alone waits a second for neighbours that do not exist.
         worker = [*celery, *"worker --loglevel INFO --without-gossip --without-mingle".split()]
         limits = "--log-level warning --no-access-log --lifespan off --timeout-graceful-shutdown 3".split()
-        web = [python, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", *limits]
+        web = [
+            python,
+            "-W",
+            "ignore:No directory at",
+            "-m",
+            "uvicorn",
+            "config.asgi:application",
+            "--host",
+            "127.0.0.1",
+            *limits,
+        ]
         beat = [
             *celery,
             *"beat --loglevel WARNING --pidfile".split(),
@@ -136,7 +152,7 @@ class Stack:
         return [
             Child("web", [*web, "--port", str(self.port)]),
             Child("worker", [*worker, *"-Q default,media -c 2 -n worker@%h".split()], announces=True),
-            Child("render", [*worker, *"-Q cpu -c 1 -n render@%h".split()], announces=True),
+            Child("render", [*worker, *"-Q cpu -P solo -n render@%h".split()], announces=True),
             Child("poller", [python, "manage.py", "poller"]),
             Child("beat", beat, delay=BEAT_DELAY),
         ]

@@ -60,13 +60,15 @@ class Supervisor:
         self.run_dir = run_dir
         self.out = out
         self.stopping = False
+        self.wake = -1
         self.selector = selectors.DefaultSelector()
         self.width = max(len(child.name) for child in children)
 
-    def run(self, *, when_ready: Callable[[], None], serves: Callable[[], bool]) -> None:
-        """Blocks until asked to stop. Calls `when_ready` once: when every child is up and `serves` says so."""
+    def run(self, *, when_ready: Callable[[], None], serves: Callable[[], bool], patience: float) -> None:
+        """Blocks until asked to stop. Calls `when_ready` once: every child is up and `serves` says so."""
         adopt_orphans()
         announced = False
+        last_moment = time.monotonic() + patience
         for child in self.children:
             child.due = time.monotonic() + child.delay
         while not self.stopping:
@@ -76,15 +78,19 @@ class Supervisor:
             if not announced and self._all_up() and serves():
                 announced = True
                 when_ready()
+            elif not announced and time.monotonic() > last_moment:
+                late = [child.name for child in self.children if not child.delay and not self._is_up(child)]
+                raise TimeoutError(f"Not ready after {patience:.0f} s: {', '.join(late) or 'web'}.")
 
     def ask_stop(self, number: int = 0, frame: FrameType | None = None) -> None:
         self.stopping = True
+        os.write(self.wake, b"\0")  # ends the wait for output
 
     def listen_for_signals(self) -> None:
         """From now on SIGINT, SIGTERM and SIGHUP ask for a stop, and end a wait at once."""
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
         os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self.wake = writer
         self.selector.register(reader, selectors.EVENT_READ, None)
         for number in STOPPING:
             signal.signal(number, self.ask_stop)
