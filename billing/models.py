@@ -40,7 +40,7 @@ class Price(models.Model):
     checks it under a lock, since the exclusion constraint that could would need the btree_gist extension.
     """
 
-    model = models.SlugField(max_length=80)
+    model = models.CharField(max_length=80)
     resolution = models.CharField(max_length=10, blank=True)
     unit = models.CharField(max_length=10, choices=Unit, default=Unit.SECOND)
     micros_per_unit = models.BigIntegerField(

@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
             name='Price',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('model', models.SlugField(max_length=80)),
+                ('model', models.CharField(max_length=80)),
                 ('resolution', models.CharField(blank=True, max_length=10)),
                 ('unit', models.CharField(choices=[('second', 'Second'), ('image', 'Image')], default='second', max_length=10)),
                 ('micros_per_unit', models.BigIntegerField(help_text='30000 is 0.03 USD.', validators=[django.core.validators.MinValueValidator(0)], verbose_name='micro-dollars per unit')),

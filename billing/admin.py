@@ -1,0 +1,318 @@
+"""The operator's pages: the books to read, prices, tiers and limits to change, credit to give.
+
+Every write goes through a verb or leaves an audit entry of its own. The bare booleans (FBT) are Django's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.db import models, transaction
+from django.forms.models import model_to_dict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from accounts import audit
+from accounts.models import User
+from billing import ledger, prices, quotas
+from billing.models import Account, Hold, Limits, Price, Tier, Transfer, TransferKind
+from billing.money import format_usd, parse_usd
+
+
+def operator(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # the console lets in nobody else
+    return request.user
+
+
+# --- the books ----------------------------------------------------------------------------------------------
+
+
+class BooksAdmin(admin.ModelAdmin[Any]):
+    """Rows that only the ledger writes."""
+
+    list_per_page = 50
+    # Counting millions of rows would take longer than reading a page of them.
+    show_full_result_count = False
+    list_select_related = ["organization"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Account)
+class AccountAdmin(BooksAdmin):
+    list_display = ["organization", "kind", "balance"]
+    list_filter = ["kind"]
+    search_fields = ["organization__name", "=organization__id"]
+
+    @admin.display(description="USD", ordering="balance_micros")
+    def balance(self, account: Account) -> str:
+        return format_usd(account.balance_micros)
+
+
+@admin.register(Hold)
+class HoldAdmin(BooksAdmin):
+    list_display = ["job_id", "organization", "model", "status", "held", "captured", "funding", "created_at"]
+    list_filter = ["status", "funding"]
+    search_fields = ["=job_id"]
+    ordering = ["-id"]
+
+    @admin.display(description="held USD")
+    def held(self, hold: Hold) -> str:
+        return format_usd(hold.amount_micros)
+
+    @admin.display(description="captured USD")
+    def captured(self, hold: Hold) -> str:
+        return format_usd(hold.captured_micros)
+
+
+class CreditForm(forms.ModelForm[Transfer]):
+    """Credit for an organization, with the reason that the books will keep."""
+
+    kind = forms.ChoiceField(
+        choices=[
+            (TransferKind.GRANT.value, "Gift"),
+            (TransferKind.TOPUP.value, "Payment received (counts towards the tier)"),
+        ]
+    )
+    amount_usd = forms.CharField(label="Amount in USD", max_length=20)
+    reason = forms.CharField(max_length=300, widget=forms.TextInput(attrs={"size": 80}))
+    # Made with the form: sending it twice gives the credit once.
+    form_id = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Transfer
+        fields = ["organization"]
+
+    def clean_amount_usd(self) -> str:
+        try:
+            micros = parse_usd(self.cleaned_data["amount_usd"])
+        except ValueError:
+            raise forms.ValidationError("An amount like 12.50, with at most six decimals.") from None
+        if micros <= 0:
+            raise forms.ValidationError("More than zero.")
+        return format_usd(micros)
+
+
+@admin.register(Transfer)
+class TransferAdmin(BooksAdmin):
+    """Adding one gives credit; nothing else can be added here, and nothing changed."""
+
+    list_display = [
+        "id",
+        "created_at",
+        "organization",
+        "kind",
+        "amount",
+        "debit_kind",
+        "credit_kind",
+        "reference",
+    ]
+    list_filter = ["kind"]
+    list_select_related = ["organization", "debit", "credit"]
+    search_fields = ["=reference", "=job_id", "=organization__id"]
+    ordering = ["-id"]
+    raw_id_fields = ["organization"]
+
+    @admin.display(description="USD")
+    def amount(self, transfer: Transfer) -> str:
+        return format_usd(transfer.amount_micros)
+
+    @admin.display(description="from")
+    def debit_kind(self, transfer: Transfer) -> str:
+        return transfer.debit.kind
+
+    @admin.display(description="to")
+    def credit_kind(self, transfer: Transfer) -> str:
+        return transfer.credit.kind
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("billing.add_transfer")
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: Transfer | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> type[forms.ModelForm[Any]]:
+        if obj is None:
+            kwargs["form"] = CreditForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Transfer | None = None) -> Any:
+        if obj is None:
+            return ["organization", "kind", "amount_usd", "reason", "form_id"]
+        return super().get_fields(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Transfer, form: Any, change: bool) -> None:  # noqa: FBT001
+        given = form.cleaned_data
+        verb = ledger.topup if given["kind"] == TransferKind.TOPUP else ledger.grant
+        with transaction.atomic():
+            transfer = verb(
+                obj.organization,
+                parse_usd(given["amount_usd"]),
+                reference=f"console:{given['form_id']}",
+                reason=given["reason"],
+                actor=operator(request),
+            )
+            audit.record(
+                f"ledger.{given['kind']}",
+                by=operator(request),
+                target=transfer,
+                organization=obj.organization,
+                after={"usd": given["amount_usd"], "reason": given["reason"]},
+                request=request,
+            )
+        quotas.forget()
+        # The page that follows shows the row the ledger wrote.
+        obj.pk, obj.reference, obj.amount_micros = transfer.pk, transfer.reference, transfer.amount_micros
+
+
+# --- the price book -----------------------------------------------------------------------------------------
+
+
+class PriceForm(forms.ModelForm[Price]):
+    valid_from = forms.SplitDateTimeField(
+        widget=AdminSplitDateTime, required=False, help_text="Blank: now. In UTC."
+    )
+
+    class Meta:
+        model = Price
+        fields = [
+            "model",
+            "resolution",
+            "unit",
+            "micros_per_unit",
+            "step_ms",
+            "min_units",
+            "max_units",
+            "organization",
+            "valid_from",
+            "valid_to",
+        ]
+
+
+@admin.register(Price)
+class PriceAdmin(admin.ModelAdmin[Price]):
+    """A price is ended, never deleted: the history of the book stays readable."""
+
+    form = PriceForm
+    list_display = [
+        "model",
+        "resolution",
+        "unit",
+        "usd",
+        "min_units",
+        "max_units",
+        "organization",
+        "valid_from",
+        "valid_to",
+    ]
+    list_filter = ["model", "resolution", "unit"]
+    list_select_related = ["organization"]
+    raw_id_fields = ["organization"]
+    ordering = ["model", "resolution", "unit", "-valid_from"]
+
+    @admin.display(description="USD per unit", ordering="micros_per_unit")
+    def usd(self, price: Price) -> str:
+        return format_usd(price.micros_per_unit)
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001
+        before = prices.facts(Price.objects.get(pk=obj.pk)) if change else None
+        prices.save(obj, by=operator(request), before=before)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """An overlap is found under the lock, that is while saving: too late for the form to show it."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except prices.PriceOverlap as overlap:
+            messages.error(request, overlap.message)
+            return HttpResponseRedirect(request.get_full_path())
+
+
+# --- limits -------------------------------------------------------------------------------------------------
+
+
+class AuditedAdmin(admin.ModelAdmin[Any]):
+    """Rows an operator edits directly: each write is recorded with what was there before."""
+
+    def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:  # noqa: FBT001
+        stored = type(obj)._default_manager.filter(pk=obj.pk).first()  # noqa: SLF001  Django's documented name
+        before = facts(stored) if stored else None
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            audit.record(
+                f"{obj._meta.model_name}.{'change' if before else 'add'}",  # noqa: SLF001
+                by=operator(request),
+                target=obj,
+                organization=getattr(obj, "organization", None),
+                before=before,
+                after=facts(obj),
+                request=request,
+            )
+        quotas.forget()
+
+    def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
+        with transaction.atomic():
+            audit.record(
+                f"{obj._meta.model_name}.delete",  # noqa: SLF001
+                by=operator(request),
+                target=obj,
+                organization=getattr(obj, "organization", None),
+                before=facts(obj),
+                request=request,
+            )
+            super().delete_model(request, obj)
+        quotas.forget()
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for obj in queryset:
+            self.delete_model(request, obj)
+
+
+def facts(row: models.Model) -> dict[str, Any]:
+    """A row as JSON, for the audit record."""
+    return {
+        name: str(value) if isinstance(value, uuid.UUID) else value
+        for name, value in model_to_dict(row).items()
+    }
+
+
+@admin.register(Tier)
+class TierAdmin(AuditedAdmin):
+    list_display = ["slug", "from_usd", "submits_per_minute", "running", "queued", "reads_per_second"]
+
+    @admin.display(description="lifetime top-ups in USD", ordering="threshold_micros")
+    def from_usd(self, tier: Tier) -> str:
+        return format_usd(tier.threshold_micros)
+
+
+@admin.register(Limits)
+class LimitsAdmin(AuditedAdmin):
+    list_display = ["organization", "budget", "submits_per_minute", "running", "queued"]
+    list_select_related = ["organization"]
+    raw_id_fields = ["organization"]
+    search_fields = ["organization__name", "=organization__id"]
+
+    @admin.display(description="monthly budget in USD")
+    def budget(self, limits: Limits) -> str:
+        return "" if limits.monthly_budget_micros is None else format_usd(limits.monthly_budget_micros)

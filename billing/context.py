@@ -1,0 +1,27 @@
+"""What the frame of every page shows of money. Lazy: pages without a frame cost no query."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts.tenancy import caller_of
+from billing import ledger
+from billing.money import MICROS, format_usd
+
+MICROS_PER_CENT = MICROS // 100
+
+
+def balance(request: HttpRequest) -> dict[str, Any]:
+    return {"balance": SimpleLazyObject(lambda: _shown(request))}
+
+
+def _shown(request: HttpRequest) -> str:
+    """Whole cents, rounded down: a page never promises more than there is. Blank for whoever may not know."""
+    caller = caller_of(request)
+    if caller is None or not caller.can("billing:read"):
+        return ""
+    available = ledger.balance(caller.organization).available_micros
+    return f"${format_usd(available // MICROS_PER_CENT * MICROS_PER_CENT)}"

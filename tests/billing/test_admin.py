@@ -1,0 +1,199 @@
+"""The operator's pages, by a browser's requests."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditEntry, User
+from billing import ledger, quotas
+from billing.models import Account, Limits, Price, Tier, Transfer
+from tests.billing.conftest import assert_sound, books, give, hold
+
+USD = 1_000_000
+
+
+@pytest.fixture
+def operator(db) -> User:
+    return User.objects.create_superuser("operator@voicereel.example", "x")
+
+
+@pytest.fixture
+def console(operator) -> Client:
+    client = Client()
+    client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture
+def used(org):
+    give(org, "10")
+    ledger.capture(hold(org, "3", model="wan-2.2-s2v").job_id, 2 * USD)
+    return org
+
+
+@pytest.mark.parametrize("page", ["account", "hold", "transfer", "price", "tier", "limits"])
+def test_every_list_opens(console, used, page):
+    Limits.objects.create(organization=used, monthly_budget_micros=5)
+    answer = console.get(f"/admin/billing/{page}/")
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("page", ["account", "hold", "transfer"])
+def test_a_list_does_not_ask_for_each_row(console, used, page, django_assert_max_num_queries):
+    for _ in range(20):
+        hold(used, "0.1")
+    with django_assert_max_num_queries(12):
+        console.get(f"/admin/billing/{page}/")
+
+
+@pytest.mark.parametrize("model", [Account, Transfer])
+def test_the_books_can_only_be_read(console, used, model):
+    row = model.objects.first()
+    page = f"/admin/billing/{model._meta.model_name}/{row.pk}/"
+    assert console.get(f"{page}change/").status_code == 200
+    assert console.post(f"{page}change/", {"balance_micros": 5}).status_code == 403
+    assert console.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+    assert_sound()
+
+
+class TestCredit:
+    def form(self, org, **changes):
+        plain = {
+            "organization": org.pk,
+            "kind": "grant",
+            "amount_usd": "12.5",
+            "reason": "sorry",
+            "form_id": uuid.uuid4(),
+        }
+        return {**plain, **changes}
+
+    def test_it_is_given_with_a_reason_and_recorded(self, console, operator, org):
+        assert b"reason" in console.get("/admin/billing/transfer/add/").content
+        answer = console.post("/admin/billing/transfer/add/", self.form(org))
+        assert answer.status_code == 302
+        transfer = Transfer.objects.get()
+        assert (transfer.kind, transfer.amount_micros, transfer.note) == ("grant", 12_500_000, "sorry")
+        assert transfer.actor == f"user:{operator.pk}"
+        entry = AuditEntry.objects.get(action="ledger.grant")
+        assert (entry.actor_user, entry.organization) == (operator, org)
+        assert entry.after == {"usd": "12.50", "reason": "sorry"}
+        assert_sound()
+
+    def test_the_same_form_twice_gives_once(self, console, org):
+        form = self.form(org)
+        for _ in range(2):
+            console.post("/admin/billing/transfer/add/", form)
+        assert books(org) == (12_500_000, 0)
+
+    def test_a_payment_counts_towards_the_tier(self, console, org):
+        assert quotas.limits_of(org).tier == "bronze"
+        console.post("/admin/billing/transfer/add/", self.form(org, kind="topup", amount_usd="100"))
+        assert quotas.limits_of(org).tier == "silver"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"amount_usd": "0"},
+            {"amount_usd": "-5"},
+            {"amount_usd": "1,5"},
+            {"reason": ""},
+            {"kind": "refund"},
+        ],
+    )
+    def test_a_wrong_form_gives_nothing(self, console, org, changes):
+        answer = console.post("/admin/billing/transfer/add/", self.form(org, **changes))
+        assert answer.status_code == 200
+        assert Transfer.objects.count() == 0
+
+
+class TestPrices:
+    def form(self, **changes):
+        plain = {
+            "model": "wan-2.2-s2v",
+            "resolution": "480p",
+            "unit": "second",
+            "micros_per_unit": 35_000,
+            "step_ms": 1000,
+            "min_units": 3,
+            "max_units": 600,
+            "organization": "",
+            "valid_from_0": "",
+            "valid_from_1": "",
+            "valid_to_0": "",
+            "valid_to_1": "",
+        }
+        return {**plain, **changes}
+
+    def test_a_price_for_one_organization_holds_from_now(self, console, org):
+        answer = console.post("/admin/billing/price/add/", self.form(organization=org.pk))
+        assert answer.status_code == 302
+        assert Price.objects.get(organization=org).valid_from <= timezone.now()
+        assert AuditEntry.objects.get(action="price.add").after["usd_per_unit"] == "0.035"
+
+    def test_an_overlap_is_explained(self, console):
+        answer = console.post("/admin/billing/price/add/", self.form(), follow=True)
+        assert b"Another price for the same thing" in answer.content
+        assert Price.objects.filter(micros_per_unit=35_000).count() == 0
+
+    def test_a_price_is_ended_and_another_follows(self, console):
+        old = Price.objects.get(model="wan-2.2-s2v", resolution="480p")
+        tomorrow = (timezone.now() + timedelta(days=1)).replace(microsecond=0)
+        day, hour = f"{tomorrow:%Y-%m-%d}", f"{tomorrow:%H:%M:%S}"
+        ended = self.form(
+            micros_per_unit=30_000,
+            valid_from_0="2026-01-01",
+            valid_from_1="00:00:00",
+            valid_to_0=day,
+            valid_to_1=hour,
+        )
+        assert console.post(f"/admin/billing/price/{old.pk}/change/", ended).status_code == 302
+        change = AuditEntry.objects.get(action="price.change")
+        assert (change.before["valid_to"], change.after["valid_to"]) == (None, tomorrow.isoformat())
+        follows = self.form(valid_from_0=day, valid_from_1=hour)
+        assert console.post("/admin/billing/price/add/", follows).status_code == 302
+
+    def test_a_price_is_never_deleted(self, console):
+        price = Price.objects.first()
+        assert console.post(f"/admin/billing/price/{price.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+class TestLimits:
+    def test_a_change_of_a_tier_is_recorded_and_works_at_once(self, console, org):
+        assert quotas.limits_of(org).running == 2
+        form = {
+            "slug": "bronze",
+            "threshold_micros": 0,
+            "submits_per_minute": 2,
+            "running": 5,
+            "queued": 100,
+            "reads_per_second": 50,
+        }
+        assert console.post("/admin/billing/tier/bronze/change/", form).status_code == 302
+        entry = AuditEntry.objects.get(action="tier.change")
+        assert (entry.before["running"], entry.after["running"]) == (2, 5)
+        assert quotas.limits_of(org).running == 5
+
+    def test_an_organizations_limits_come_and_go(self, console, org):
+        form = {
+            "organization": org.pk,
+            "credit_limit_micros": 0,
+            "running": 9,
+            "allowed_models": '["wan-2.2-s2v"]',
+        }
+        assert console.post("/admin/billing/limits/add/", form).status_code == 302
+        assert quotas.limits_of(org).allowed_models == {"wan-2.2-s2v"}
+        assert console.post(f"/admin/billing/limits/{org.pk}/delete/", {"post": "yes"}).status_code == 302
+        assert quotas.limits_of(org).running == 2
+        actions = AuditEntry.objects.filter(organization=org, action__startswith="limits").values_list(
+            "action", flat=True
+        )
+        assert sorted(actions) == ["limits.add", "limits.delete"]
+
+    def test_deleting_many_at_once_is_recorded_for_each(self, console):
+        form = {"action": "delete_selected", "_selected_action": ["silver", "gold"], "post": "yes"}
+        console.post("/admin/billing/tier/", form)
+        assert AuditEntry.objects.filter(action="tier.delete").count() == 2
+        assert Tier.objects.count() == 2
