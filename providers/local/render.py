@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 from celery import shared_task
+from celery.worker import state as worker_state
 from django.conf import settings
 from django.db.models.functions import Now
 
@@ -119,6 +120,8 @@ def _follow(row: Render, engine: Engine, folder: Path) -> None:
         if time.monotonic() - beaten > BEAT_SECONDS:
             beat(row, **seen)
             beaten = time.monotonic()
+        if worker_state.should_stop is not None:
+            hand_over(row)
 
 
 def _result(event: Any) -> dict[str, Any]:
@@ -159,6 +162,12 @@ def release(row: Render) -> None:
     else:
         # left RUNNING with a short lease: the poll that finds it free announces it again
         write(row, lease_until=Now() + timedelta(seconds=2))
+
+
+def hand_over(row: Render) -> None:
+    """This worker was told to stop: the next one may go on at once, and the run does not count. Raises Stopped."""
+    write(row, lease_until=None, runs=row.runs)
+    raise Stopped
 
 
 def _download(row: Render, url: str, path: Path) -> None:
