@@ -9,7 +9,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.tenancy import caller_of
 from billing import ledger
-from billing.money import MICROS, format_usd
+from billing.money import MICROS
 
 MICROS_PER_CENT = MICROS // 100
 
@@ -23,5 +23,5 @@ def _shown(request: HttpRequest) -> str:
     caller = caller_of(request)
     if caller is None or not caller.can("billing:read"):
         return ""
-    available = ledger.balance(caller.organization).available_micros
-    return f"${format_usd(available // MICROS_PER_CENT * MICROS_PER_CENT)}"
+    cents = ledger.balance(caller.organization).available_micros // MICROS_PER_CENT
+    return f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02d}"

@@ -74,6 +74,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context.account",
+                "billing.context.balance",
             ]
         },
     }
@@ -115,6 +116,8 @@ CACHES = {
 # --- files -----------------------------------------------------------------------------------------------------
 S3_BUCKET = env("S3_BUCKET")
 MEDIA_ROOT = Path(env("MEDIA_DIR", str(BASE_DIR / ".voicereel" / "files")))
+# Where browsers reach the store: pages may show its media. The endpoint itself where that is not another.
+S3_PUBLIC_ENDPOINT = env("S3_PUBLIC_ENDPOINT", env("S3_ENDPOINT_URL"))
 S3_STORAGE = {
     "BACKEND": "storages.backends.s3.S3Storage",
     "OPTIONS": {
@@ -164,12 +167,13 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = env("ACCOUNT_EMAIL_VERIFICATION", "optional")
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_ADAPTER = "accounts.signup.SignupAdapter"
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupForm"
 # allauth counts sign-in attempts by address; behind our proxy it must look one hop further.
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_PROXY else 0
 # Functions that other rooms run for every new organization, in its transaction.
-ORGANIZATION_CREATED: list[str] = []
+ORGANIZATION_CREATED = ["billing.welcome.grant_welcome"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("jobs.views.urls")),
     path("v1/", include("jobs.dialects.rest.urls")),
     path("", include("jobs.files")),
     path("api/v3/", include("jobs.dialects.wavespeed.urls")),

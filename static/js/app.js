@@ -46,5 +46,18 @@ function localize(root) {
   }
 }
 localize(document);
-document.addEventListener("htmx:afterSwap", (event) => localize(event.target.isConnected ? event.target : document));
-document.addEventListener("htmx:load", (event) => localize(event.detail.elt.parentNode ?? document));
+
+// What a fragment changed: its times, and one sentence for screen readers when the state is another.
+let announced = document.querySelector("[data-announce]")?.textContent;
+document.addEventListener("htmx:afterSettle", () => {
+  localize(document);
+  const state = document.querySelector("[data-announce]")?.textContent;
+  if (state && state !== announced) document.getElementById("announce").textContent = state;
+  announced = state;
+});
+
+// A fragment that cannot be fetched leaves the page as it was, and says why it stands still.
+const offline = document.getElementById("offline");
+document.addEventListener("htmx:sendError", () => { offline.hidden = false; });
+document.addEventListener("htmx:responseError", () => { offline.hidden = false; });
+document.addEventListener("htmx:afterOnLoad", () => { offline.hidden = true; });

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from accounts import members
 from accounts.models import Member, Organization, Role, User
+from billing import ledger
 from tests.world import PASSWORD, make_user
 
 NEW = {"email": "Frank@New.example", "password1": PASSWORD, "password2": PASSWORD}
@@ -120,3 +121,9 @@ def test_signing_out_needs_a_post(alice_browser):
     assert "_auth_user_id" in alice_browser.session
     alice_browser.post("/accounts/logout/")
     assert "_auth_user_id" not in alice_browser.session
+
+
+def test_a_new_organization_starts_with_the_welcome_credit(db, settings):
+    settings.SIGNUP_CREDIT_USD = "0.50"
+    sign_up(Client())
+    assert ledger.balance(Organization.objects.get()).available_micros == 500_000

@@ -1,0 +1,172 @@
+"""The list of jobs, one job with its player, and what a person can do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.tenancy import Caller, org_view
+from jobs import gallery, storage
+from jobs.cancel import cancel
+from jobs.errors import JobError
+from jobs.events import job_events
+from jobs.models import Asset, Job
+from jobs.views import words
+from providers import catalogue
+
+PAGE = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """A job as the list shows it."""
+
+    job: Job
+    name: str
+    state: str
+    tone: str
+    percent: int | None
+    price: str
+    length: str
+    poster: str
+
+
+# --- the list ---
+
+
+@require_GET
+@org_view("jobs:read")
+def job_list(request: HttpRequest, caller: Caller) -> HttpResponse:
+    return render(request, "jobs/list.html", {"section": "videos", **_rows(request, caller)})
+
+
+@require_GET
+@org_view("jobs:read")
+def job_rows(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """The list alone. It asks for itself again as long as something in it can still change."""
+    return render(request, "jobs/_rows.html", _rows(request, caller))
+
+
+def _rows(request: HttpRequest, caller: Caller) -> dict[str, Any]:
+    found = Job.objects.for_org(caller.organization).visible().order_by("-id")
+    before = _before(request)
+    if before:
+        found = found.filter(pk__lt=before)
+    jobs = list(found[: PAGE + 1])
+    posters = _posters(jobs[:PAGE])
+    return {
+        "rows": [_row(job, posters.get(job.pk, "")) for job in jobs[:PAGE]],
+        "live": any(not job.final for job in jobs[:PAGE]),
+        "before": before,
+        "older": jobs[PAGE - 1].pk if len(jobs) > PAGE else None,
+        "base_url": settings.PUBLIC_URL,
+    }
+
+
+def _before(request: HttpRequest) -> UUID | None:
+    raw = request.GET.get("before")
+    try:
+        return UUID(raw) if raw else None
+    except ValueError:
+        raise Http404 from None
+
+
+def _posters(jobs: Sequence[Job]) -> dict[UUID, str]:
+    """Poster addresses by job, in one query."""
+    posters = Asset.objects.live().filter(job__in=[job.pk for job in jobs], role="poster")
+    return {poster.job_id: _address(poster) for poster in posters if poster.job_id}
+
+
+def _row(job: Job, poster: str) -> Row:
+    state, tone = words.state(job)
+    return Row(
+        job=job,
+        name=_name(job),
+        state=state,
+        tone=tone,
+        percent=words.percent(job),
+        price=words.price(job),
+        length=words.length(job.length_ms),
+        poster=poster,
+    )
+
+
+def _name(job: Job) -> str:
+    """What tells a person's videos apart best: the prompt, else the model."""
+    prompt = str(job.options.get("prompt", "")).strip()
+    model = catalogue.models().get(job.model)
+    return prompt or (model.name if model else job.model)
+
+
+# --- one job ---
+
+
+@require_GET
+@org_view("jobs:read")
+def job_page(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
+    return render(request, "jobs/detail.html", {"section": "videos", **_job(caller, job_id)})
+
+
+@require_GET
+@org_view("jobs:read")
+def job_live(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
+    """The changing part of the page; the answer for a finished job no longer asks again."""
+    return render(request, "jobs/_live.html", _job(caller, job_id))
+
+
+@require_POST
+@org_view("jobs:write")
+def job_cancel(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
+    try:
+        cancel(caller, _find(caller, job_id))
+    except JobError as refusal:
+        messages.error(request, refusal.message)
+    return redirect("job", job_id)
+
+
+@require_POST
+@org_view("jobs:write")
+def job_delete(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
+    _find(caller, job_id)
+    if not gallery.delete_jobs(caller.organization, [job_id]):
+        messages.error(request, "A job can be deleted when it has ended; cancel it first.")
+        return redirect("job", job_id)
+    messages.success(request, "The video is deleted.")
+    return redirect("jobs")
+
+
+def _find(caller: Caller, job_id: UUID) -> Job:
+    return get_object_or_404(Job.objects.for_org(caller.organization).visible(), pk=job_id)
+
+
+def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
+    job = _find(caller, job_id)
+    events = job_events(job.pk)
+    files = Asset.objects.live().filter(job=job, origin=Asset.Origin.OUTPUT)
+    outputs = {asset.role: asset for asset in files}
+    video, poster = outputs.get("video"), outputs.get("poster")
+    return {
+        "row": _row(job, _address(poster) if poster else ""),
+        "job": job,
+        "model": catalogue.models().get(job.model),
+        "video": video,
+        "video_url": _address(video) if video else "",
+        "timeline": words.timeline(events),
+        "advice": words.advice(job, events),
+        "settings": words.settings(job),
+        "can_write": caller.can("jobs:write"),
+    }
+
+
+def _address(asset: Asset) -> str:
+    """On this page's own host, by whichever name it was opened: the policy trusts only that one."""
+    return urlsplit(storage.asset_url(asset.id, asset.filename)).path

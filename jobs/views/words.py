@@ -1,0 +1,142 @@
+"""Jobs and their events in a customer's words. Pure functions; vendor words and internals stay out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from billing.money import format_usd
+from jobs.models import Job, JobEvent
+from jobs.states import Status
+
+GOOD, BUSY, BAD, CALM = "good", "busy", "bad", ""
+
+STATES: Final[dict[str, tuple[str, str]]] = {
+    Status.PREPARING: ("Checking your files", BUSY),
+    Status.QUEUED: ("Waiting its turn", BUSY),
+    Status.RUNNING: ("Rendering", BUSY),
+    Status.SAVING: ("Saving the video", BUSY),
+    Status.SUCCEEDED: ("Ready", GOOD),
+    Status.FAILED: ("Failed", BAD),
+    Status.CANCELED: ("Canceled", CALM),
+    Status.EXPIRED: ("Not done in time", BAD),
+}
+PHASES: Final = {
+    "waiting": "Waiting for a machine",
+    "analyse": "Looking at picture and voice",
+    "render": "Rendering",
+    "mux": "Joining picture and sound",
+}
+EVENTS: Final = {
+    "created": "Submitted",
+    Status.QUEUED: "Files checked, waiting its turn",
+    Status.RUNNING: "Given to a machine",
+    Status.SAVING: "Rendered, saving the video",
+    Status.SUCCEEDED: "Ready",
+    Status.FAILED: "Failed",
+    Status.CANCELED: "Canceled",
+    Status.EXPIRED: "Not done in time",
+    "attempt_ended": "This try did not work",
+    "cancel_requested": "Cancel requested",
+}
+TRY_AGAIN: Final = "Nothing is wrong with your files. Submitting the same again can help."
+CHANGE: Final = "Trying the same again will not help: change what the message names, then submit anew."
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step of the timeline."""
+
+    at: datetime
+    text: str
+    tone: str
+
+
+def state(job: Job) -> tuple[str, str]:
+    """What is going on, and its tone."""
+    word, tone = STATES[Status(job.status)]
+    if job.final:
+        return word, tone
+    if job.cancel_requested_at:
+        return "Canceling", tone
+    return (PHASES.get(job.phase, word) if job.status == Status.RUNNING else word), tone
+
+
+def percent(job: Job) -> int | None:
+    """Whole percents of a render under way; None while nothing is being rendered."""
+    return int(job.progress * 100) if job.status in {Status.RUNNING, Status.SAVING} else None
+
+
+def usd(micros: int) -> str:
+    return f"${format_usd(micros)}"
+
+
+def price(job: Job) -> str:
+    """What it cost, or what it can cost at most. Free says so: it is what people fear for."""
+    if job.status == Status.SUCCEEDED:
+        return usd(job.charged_micros or 0)
+    return "Free" if job.final else f"at most {usd(job.quoted_micros)}"
+
+
+def length(milliseconds: int) -> str:
+    """Minutes and seconds as players write them; blank when it is not known yet."""
+    if not milliseconds:
+        return ""
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    return f"{minutes}:{seconds:02d}"
+
+
+def advice(job: Job, events: Iterable[JobEvent]) -> str:
+    """What to do about a failed job; what the renderer itself advised goes first."""
+    if job.status == Status.CANCELED or not job.error_code:
+        return ""
+    hints = [event.data["hint"] for event in events if event.data.get("hint")]
+    return hints[-1] if hints else (TRY_AGAIN if job.error_retryable else CHANGE)
+
+
+def timeline(events: Iterable[JobEvent]) -> list[Line]:
+    """Every step a person would tell of; progress within a phase is what the bar is for."""
+    lines: list[Line] = []
+    tries = 0
+    for event in events:
+        tries += event.type == Status.RUNNING
+        text = _text(event, tries)
+        if text and (not lines or lines[-1].text != text):
+            lines.append(Line(event.at, text, _tone(event)))
+    return lines
+
+
+def settings(job: Job) -> list[tuple[str, Any]]:
+    """The options of a job, named for people; without the prompt, which is the page's title."""
+    shown = {
+        name: value for name, value in sorted(job.options.items()) if name != "prompt" and value is not None
+    }
+    return [(name.replace("_", " ").capitalize(), _plain(value)) for name, value in shown.items()]
+
+
+def _plain(value: Any) -> Any:
+    return {True: "Yes", False: "No"}[value] if isinstance(value, bool) else value
+
+
+def _text(event: JobEvent, tries: int) -> str:
+    if event.type == "phase":
+        return PHASES.get(event.data.get("phase", ""), "")
+    if event.type == "created":
+        quoted = event.data.get("quoted_micros")
+        return f"Submitted, at most {usd(quoted)}" if quoted else EVENTS["created"]
+    if event.type == Status.QUEUED and tries:
+        return "Waiting for another try"
+    if event.type == Status.SUCCEEDED:
+        return f"Ready, {usd(event.data.get('charged_micros', 0))} charged"
+    if event.type in {Status.FAILED, Status.EXPIRED, Status.CANCELED}:
+        return f"{EVENTS[event.type]}, nothing charged"
+    return EVENTS.get(event.type, "")
+
+
+def _tone(event: JobEvent) -> str:
+    if event.type == "attempt_ended":
+        return BAD
+    tone = STATES[Status(event.type)][1] if event.type in STATES else CALM
+    return CALM if tone == BUSY else tone
