@@ -83,6 +83,7 @@ def find_uv() -> str:
     if not works([*pip, "--version"]):
         pip = pip_of_its_own()
     fetch = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
+    fetch += ["--root-user-action", "ignore"]
     run([*fetch, "--target", UV_DIR, "--require-hashes", "-r", LOCKS / "boot.lock"], "fetching uv")
     return str(own)
 

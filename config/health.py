@@ -16,7 +16,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """200 when both answer, else 503 with the one that does not."""
     checks = {"database": _database_answers(), "redis": _redis_answers()}
     ready = all(checks.values())
-    return JsonResponse({"status": "ok" if ready else "degraded", "checks": checks}, status=200 if ready else 503)
+    return JsonResponse(
+        {"status": "ok" if ready else "degraded", "checks": checks}, status=200 if ready else 503
+    )
 
 
 def _database_answers() -> bool:

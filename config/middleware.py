@@ -43,8 +43,7 @@ class ContentSecurityPolicyMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        options = settings.STORAGES["default"].get("OPTIONS", {})
-        self.policy = POLICY.format(media=options.get("endpoint_url") or "")
+        self.policy = POLICY.format(media=settings.S3_PUBLIC_ENDPOINT)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)

@@ -54,7 +54,7 @@ def cancel_at_provider(job_id: str) -> None:
     for attempt in Attempt.objects.filter(job=job, status__in=ATTEMPT_OPEN).exclude(external_id=""):
         try:
             call(CANCEL_SECONDS, adapter(attempt.provider).cancel, attempt.external_id)
-        except Exception:  # noqa: BLE001  the sweeper asks again until the job has ended
+        except Exception:
             log.warning("could not cancel %s", attempt.external_id, exc_info=True, extra={"job": job.pk})
         Attempt.objects.filter(pk=attempt.pk).update(due_at=Now())
 

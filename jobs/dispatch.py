@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
@@ -19,7 +20,6 @@ from django.db import connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from accounts.models import Organization
 from billing import quotas
 from jobs import settle, storage
 from jobs.events import append, transition
@@ -102,7 +102,9 @@ def _first_startable(ids: list[UUID], hopeless: list[tuple[Job, Failure]]) -> St
         try:
             routes = _routes(job, attempts, by_route)
         except errors.NoRoute as none:
-            hopeless.append((job, _last_failure(attempts) or Failure("no_route", none.message, retryable=True)))
+            hopeless.append(
+                (job, _last_failure(attempts) or Failure("no_route", none.message, retryable=True))
+            )
             continue
         if routes and (start := _written(job, routes[0], len(attempts) + 1)):
             return start
@@ -138,10 +140,12 @@ def _routes(job: Job, attempts: list[Attempt], by_route: Counter[int]) -> list[R
 
 
 def _written(job: Job, route: Route, number: int) -> Start | None:
-    fields = {"lease_until": None, "tries": 0, "phase": "waiting", "progress": 0.0}
+    fields: dict[str, Any] = {"lease_until": None, "tries": 0, "phase": "waiting", "progress": 0.0}
     if job.started_at is None:
-        fields["started_at"] = Now()  # type: ignore[assignment]
-    if not transition(job, Status.RUNNING, given=frozenset({Status.QUEUED}), data={"attempt": number}, **fields):
+        fields["started_at"] = Now()
+    if not transition(
+        job, Status.RUNNING, given=frozenset({Status.QUEUED}), data={"attempt": number}, **fields
+    ):
         return None
     attempt_id = new_id()
     attempt = Attempt.objects.create(
@@ -160,7 +164,9 @@ def begin(start: Start) -> None:
         message = refusal.customer_message or "The provider refused this order; nothing was charged."
         give_up(attempt, Failure(refusal.code, message))
     except (errors.Throttled, errors.Unavailable) as later:
-        wait = later.retry_after if isinstance(later, errors.Throttled) else settings.RETRY_STEP.total_seconds()
+        wait = (
+            later.retry_after if isinstance(later, errors.Throttled) else settings.RETRY_STEP.total_seconds()
+        )
         give_up(attempt, Failure(later.code, PUBLIC_FAILURE, retryable=True), wait=wait)
     except Exception:
         # Whatever else happened, the order may have arrived.
@@ -175,9 +181,7 @@ def make_order(start: Start) -> Order:
     """The order with addresses that stay readable for its whole life."""
     job, attempt = start.job, start.attempt
     assets = Asset.objects.in_bulk([UUID(source["asset"]) for source in job.inputs.values()])
-    inputs = {
-        role: _input_file(assets[UUID(source["asset"])]) for role, source in job.inputs.items()
-    }
+    inputs = {role: _input_file(assets[UUID(source["asset"])]) for role, source in job.inputs.items()}
     return Order(
         tag=attempt.tag,
         model=job.model,
@@ -210,7 +214,9 @@ def _become(attempt: Attempt, to: AttemptStatus, **fields: object) -> bool:
     return True
 
 
-def give_up(attempt: Attempt, failure: Failure, *, wait: float = 0, to: AttemptStatus = AttemptStatus.FAILED) -> None:
+def give_up(
+    attempt: Attempt, failure: Failure, *, wait: float = 0, to: AttemptStatus = AttemptStatus.FAILED
+) -> None:
     """End an attempt without a result; the job goes to another route if the verdict allows it, else it fails, free."""
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
@@ -228,7 +234,9 @@ def give_up(attempt: Attempt, failure: Failure, *, wait: float = 0, to: AttemptS
         again = failure.retryable and job.cancel_requested_at is None
         if again:
             due = Now() + timedelta(seconds=wait)
-            transition(job, Status.QUEUED, given=frozenset({Status.RUNNING}), due_at=due, phase="", progress=0.0)
+            transition(
+                job, Status.QUEUED, given=frozenset({Status.RUNNING}), due_at=due, phase="", progress=0.0
+            )
             wake("jobs.dispatch")
     if not again:
         _end(job, failure)

@@ -41,7 +41,7 @@ def _ask_then_stop(attempt: Attempt) -> None:
         for update in call(ASK_SECONDS, provider.poll, [attempt.external_id]):
             poll.apply(attempt, update)
         call(ASK_SECONDS, provider.cancel, attempt.external_id)
-    except Exception:  # noqa: BLE001  a provider that cannot be asked does not keep the customer's money
+    except Exception:
         log.warning("no last word on %s", attempt.external_id, exc_info=True, extra={"job": attempt.job_id})
 
 

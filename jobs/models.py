@@ -50,7 +50,9 @@ class Asset(models.Model):
     height = models.PositiveIntegerField(default=0)
     fps = models.FloatField(default=0.0)
     has_audio = models.BooleanField(default=False)
-    refusal = models.JSONField(default=dict, help_text="code, message and hint of a file that is no usable media")
+    refusal = models.JSONField(
+        default=dict, help_text="code, message and hint of a file that is no usable media"
+    )
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
@@ -82,9 +84,13 @@ class Job(models.Model):
     user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="jobs")
     dialect = models.CharField(max_length=16)
     model = models.CharField(max_length=64)
-    inputs = models.JSONField(help_text="role to {asset} or {url} or {data}; resolved to {asset} while preparing")
+    inputs = models.JSONField(
+        help_text="role to {asset} or {url} or {data}; resolved to {asset} while preparing"
+    )
     options = models.JSONField(help_text="checked, defaults filled in, the seed drawn")
-    request = models.JSONField(default=dict, help_text="the inputs and options as the customer wrote them, for echoes")
+    request = models.JSONField(
+        default=dict, help_text="the inputs and options as the customer wrote them, for echoes"
+    )
     wire = models.JSONField(default=dict, help_text="what only the dialect cares about")
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     webhook_url = models.CharField(max_length=2000, blank=True)
@@ -94,7 +100,9 @@ class Job(models.Model):
     status = models.CharField(max_length=16, choices=Status)
     phase = models.CharField(max_length=16, blank=True)
     progress = models.FloatField(default=0.0)
-    detail = models.JSONField(default=dict, help_text="clip, clips and what else the provider says of its progress")
+    detail = models.JSONField(
+        default=dict, help_text="clip, clips and what else the provider says of its progress"
+    )
     length_ms = models.BigIntegerField(default=0, help_text="of the input whose length is billed")
     quote = models.JSONField(default=dict)
     quoted_micros = models.BigIntegerField(default=0)
@@ -164,7 +172,9 @@ class Attempt(models.Model):
     error_message = models.CharField(max_length=500, blank=True)
     error_retryable = models.BooleanField(default=False)
     cost_micros = models.BigIntegerField(default=0)
-    due_at = models.DateTimeField(db_default=Now(), help_text="next poll, or next try to learn what became of it")
+    due_at = models.DateTimeField(
+        db_default=Now(), help_text="next poll, or next try to learn what became of it"
+    )
     lease_until = models.DateTimeField(null=True)
     fence = models.BigIntegerField(default=0)
     poll_failures = models.PositiveIntegerField(default=0)
@@ -181,8 +191,12 @@ class Attempt(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["due_at"], name="attempt_poll_due", condition=Q(status__in=sorted(ATTEMPT_POLLED))),
-            models.Index(fields=["route_id"], name="attempt_open", condition=Q(status__in=sorted(ATTEMPT_OPEN))),
+            models.Index(
+                fields=["due_at"], name="attempt_poll_due", condition=Q(status__in=sorted(ATTEMPT_POLLED))
+            ),
+            models.Index(
+                fields=["route_id"], name="attempt_open", condition=Q(status__in=sorted(ATTEMPT_OPEN))
+            ),
         ]
 
     def __str__(self) -> str:
@@ -227,12 +241,15 @@ class SigningSecret(models.Model):
     objects = OrgQuerySet["SigningSecret"].as_manager()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["organization", "dialect"], name="signing_secret_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "dialect"], name="signing_secret_once")
+        ]
 
 
 class Delivery(models.Model):
     """One webhook to send, inserted with the state change. The id is the same on every try; the body is drawn
-    from the finished job at each, so that the addresses in it are fresh."""
+    from the finished job at each, so that the addresses in it are fresh.
+    """
 
     class Status(models.TextChoices):
         DUE = "due"

@@ -7,6 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -53,7 +54,7 @@ async def _poll_provider(slug: str, attempts: Sequence[Attempt]) -> None:
     provider = adapter(slug)
     try:
         updates = await asyncio.wait_for(provider.poll([a.external_id for a in attempts]), POLL_SECONDS)
-    except Exception:  # noqa: BLE001  one failed poll must fail no job
+    except Exception:
         log.warning("polling %s failed", slug, exc_info=True)
         updates = []
     by_id = {update.external_id: update for update in updates}
@@ -72,7 +73,9 @@ def apply_or_postpone(attempt: Attempt, update: Update | None, poll_seconds: flo
             update = None
     if update is None:
         wait = poll_seconds * 2 ** min(attempt.poll_failures, 6)
-        mine.update(due_at=Now() + timedelta(seconds=wait), lease_until=None, poll_failures=F("poll_failures") + 1)
+        mine.update(
+            due_at=Now() + timedelta(seconds=wait), lease_until=None, poll_failures=F("poll_failures") + 1
+        )
     else:
         mine.update(due_at=Now() + timedelta(seconds=poll_seconds), lease_until=None, poll_failures=0)
 
@@ -125,7 +128,13 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
             return
         if job.cancel_requested_at is None:
             given = frozenset({Status.RUNNING})
-            fields = {"due_at": Now(), "lease_until": None, "tries": 0, "progress": 1.0, "phase": "saving"}
+            fields: dict[str, Any] = {
+                "due_at": Now(),
+                "lease_until": None,
+                "tries": 0,
+                "progress": 1.0,
+                "phase": "saving",
+            }
             if transition(job, Status.SAVING, given=given, **fields):
                 wake("jobs.save", str(job.pk))
                 wake("jobs.dispatch")  # the route has a place again
@@ -150,7 +159,9 @@ async def resolve_unknown() -> int:
 
 def claim_unknown() -> list[Attempt]:
     # Still `created` after this long: its dispatcher died between the row and the call.
-    orphans = Q(status=AttemptStatus.CREATED, created_at__lt=Now() - timedelta(seconds=settings.ORPHAN_SECONDS))
+    orphans = Q(
+        status=AttemptStatus.CREATED, created_at__lt=Now() - timedelta(seconds=settings.ORPHAN_SECONDS)
+    )
     rows = Attempt.objects.filter(Q(status=AttemptStatus.UNKNOWN, due_at__lte=Now()) | orphans)
     return leases.claim(rows.order_by("due_at"), seconds=LEASE_SECONDS, limit=BATCH)
 
@@ -158,7 +169,7 @@ def claim_unknown() -> list[Attempt]:
 async def _resolve(attempt: Attempt) -> None:
     try:
         external_id = await asyncio.wait_for(adapter(attempt.provider).find(attempt.tag), FIND_SECONDS)
-    except Exception as error:  # noqa: BLE001  whatever it is, it is still unknown
+    except Exception as error:
         if not isinstance(error, errors.OutcomeUnknown):
             log.warning("could not find %s", attempt.tag, exc_info=True)
         await sync_to_async(_still_unknown)(attempt)
@@ -169,7 +180,10 @@ async def _resolve(attempt: Attempt) -> None:
 def _still_unknown(attempt: Attempt) -> None:
     wait = settings.RETRY_STEP * 2 ** min(attempt.poll_failures, 7)
     Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence).update(
-        status=AttemptStatus.UNKNOWN, due_at=Now() + wait, lease_until=None, poll_failures=F("poll_failures") + 1
+        status=AttemptStatus.UNKNOWN,
+        due_at=Now() + wait,
+        lease_until=None,
+        poll_failures=F("poll_failures") + 1,
     )
 
 

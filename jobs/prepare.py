@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 from celery import shared_task
@@ -20,6 +21,7 @@ from jobs import fetch, media, settle, storage
 from jobs.errors import Invalid
 from jobs.events import transition
 from jobs.inputs import check_input
+from jobs.media.results import Kind
 from jobs.models import Asset, Job
 from jobs.states import Status
 from jobs.types import Failure, new_id
@@ -32,7 +34,9 @@ LEASE_SECONDS = 180
 FETCH_SECONDS = 120
 TRIES = 3
 NOT_UPLOADED = Failure(
-    "file_not_uploaded", "The file was announced but its bytes never arrived; upload it, then submit again.", True
+    "file_not_uploaded",
+    "The file was announced but its bytes never arrived; upload it, then submit again.",
+    True,
 )
 
 
@@ -73,7 +77,8 @@ def _bring_inputs(job: Job) -> int:
     length_ms = 0
     for role, source in job.inputs.items():
         wanted = model.inputs[role]
-        asset = _known(source["asset"], wanted.kind) if "asset" in source else _fetched(job, source["url"], wanted.kind)
+        kind = cast(Kind, wanted.kind)
+        asset = _known(source["asset"], kind) if "asset" in source else _fetched(job, source["url"], kind)
         try:
             check_input(wanted, asset)
         except Invalid as refusal:
@@ -87,20 +92,22 @@ def _bring_inputs(job: Job) -> int:
     return length_ms
 
 
-def _known(asset_id: str, kind: str) -> Asset:
+def _known(asset_id: str, kind: Kind) -> Asset:
     asset = Asset.objects.get(id=UUID(asset_id))
     if asset.status == Asset.Status.READY:
         return asset
     return look_into(asset, kind)
 
 
-def look_into(asset: Asset, kind: str) -> Asset:
+def look_into(asset: Asset, kind: Kind) -> Asset:
     """Probe an uploaded file and remember what it is. Raises Unfit, remembering why, when it is no usable media."""
     size = storage.size(asset.key)
     if size is None:
         raise Unfit(NOT_UPLOADED)
     if size > settings.UPLOAD_MAX_BYTES:
-        raise _refuse(asset, "file_too_large", f"The file has {size} bytes; {settings.UPLOAD_MAX_BYTES} are allowed.")
+        raise _refuse(
+            asset, "file_too_large", f"The file has {size} bytes; {settings.UPLOAD_MAX_BYTES} are allowed."
+        )
     with tempfile.TemporaryDirectory(prefix="voicereel-probe-") as folder:
         path = Path(folder) / "input"
         storage.fetch(asset.key, path)
@@ -109,14 +116,19 @@ def look_into(asset: Asset, kind: str) -> Asset:
     return asset
 
 
-def _describe(asset: Asset, path: Path, kind: str) -> None:
+def _describe(asset: Asset, path: Path, kind: Kind) -> None:
     """Fill in what the probe finds; does not save."""
     try:
         probe = media.probe(path, expect=kind)
     except media.MediaRefused as refusal:
         raise _refuse(asset, refusal.code, refusal.message, refusal.hint) from None
     asset.status = Asset.Status.READY
-    asset.kind, asset.content_type, asset.bytes, asset.sha256 = probe.kind, probe.content_type, probe.bytes, probe.sha256
+    asset.kind, asset.content_type, asset.bytes, asset.sha256 = (
+        probe.kind,
+        probe.content_type,
+        probe.bytes,
+        probe.sha256,
+    )
     asset.duration_ms, asset.width, asset.height = probe.duration_ms or 0, probe.width or 0, probe.height or 0
     asset.fps, asset.has_audio = probe.fps or 0.0, probe.has_audio
 
@@ -130,10 +142,10 @@ def _refuse(asset: Asset, code: str, message: str, hint: str = "") -> Unfit:
     return Unfit(Failure(code, message, hint=hint))
 
 
-def _fetched(job: Job, url: str, kind: str) -> Asset:
+def _fetched(job: Job, url: str, kind: Kind) -> Asset:
     """Fetch a foreign address into an Asset of the job's organization."""
     asset = Asset(id=new_id(), organization_id=job.organization_id, origin=Asset.Origin.FETCHED)
-    asset.filename = url.split("?")[0].rsplit("/", 1)[-1][:100] or "input"
+    asset.filename = url.split("?", maxsplit=1)[0].rsplit("/", 1)[-1][:100] or "input"
     asset.key = storage.new_key(job.organization_id, asset.id, kind)
     with tempfile.TemporaryDirectory(prefix="voicereel-fetch-") as folder:
         path = Path(folder) / "input"

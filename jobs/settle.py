@@ -55,7 +55,7 @@ def save(job_id: str) -> None:
         try:
             saved = _copy_outputs(job)
         except media.OutputRefused as refusal:
-            log.error("output of %s refused: %s", job.pk, refusal, extra={"job": job.pk})
+            log.warning("output of %s refused: %s", job.pk, refusal, extra={"job": job.pk})
             end(job, Status.FAILED, UNUSABLE, fence=job.fence)
         except Exception:
             _try_again(job)
@@ -152,12 +152,16 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
             "billed_units": quote.billed_units,
         }
         data = {"charged_micros": quote.total_micros, "billed_units": quote.billed_units}
-        won = transition(job, Status.SUCCEEDED, given=frozenset({Status.SAVING}), fence=job.fence, data=data, **fields)
+        won = transition(
+            job, Status.SUCCEEDED, given=frozenset({Status.SAVING}), fence=job.fence, data=data, **fields
+        )
         if won:
             Asset.objects.bulk_create([item.asset for item in saved])
             captured = ledger.capture(job.id, quote.total_micros)
             if captured != quote.total_micros:
-                log.error("job %s captured %s of %s", job.pk, captured, quote.total_micros, extra={"job": job.pk})
+                log.error(
+                    "job %s captured %s of %s", job.pk, captured, quote.total_micros, extra={"job": job.pk}
+                )
                 Job.objects.filter(pk=job.pk).update(charged_micros=captured)
             notify.enqueue(job)
             wake("jobs.dispatch")  # one place fewer is taken
@@ -185,7 +189,12 @@ def end(
             "charged_micros": 0,
             "phase": "",
         }
-        data = {"code": failure.code, "message": failure.message, "retryable": failure.retryable, "charged_micros": 0}
+        data = {
+            "code": failure.code,
+            "message": failure.message,
+            "retryable": failure.retryable,
+            "charged_micros": 0,
+        }
         if failure.hint:
             data["hint"] = failure.hint
         won = transition(job, to, given=given, fence=fence, data=data, **fields)

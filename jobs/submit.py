@@ -84,7 +84,13 @@ def _write(caller: Caller, job: Job, quote: Quote) -> None:
     try:
         with transaction.atomic():
             # The hold locks the organization's account, so the count of queued jobs below cannot be raced.
-            ledger.hold(caller.organization, job_id=job.id, amount_micros=quote.total_micros, key=caller.key, model=job.model)
+            ledger.hold(
+                caller.organization,
+                job_id=job.id,
+                amount_micros=quote.total_micros,
+                key=caller.key,
+                model=job.model,
+            )
             quotas.may_use(caller.organization, job.model)
             quotas.may_last(caller.organization, job.length_ms)
             quotas.may_queue(caller.organization, waiting(caller.organization))
@@ -124,7 +130,9 @@ def known_model(slug: str) -> catalogue.Model:
         return catalogue.model(slug)
     except catalogue.UnknownModel:
         known = ", ".join(catalogue.models())
-        raise Invalid("model_unknown", f"There is no model {slug!r}; known are {known}.", field="model") from None
+        raise Invalid(
+            "model_unknown", f"There is no model {slug!r}; known are {known}.", field="model"
+        ) from None
 
 
 def checked_options(model: catalogue.Model, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,7 +189,9 @@ def _own_id(role: str, value: str) -> UUID | None:
     try:
         return storage.asset_id_of(value)
     except storage.AddressExpired:
-        raise Invalid("file_address_expired", f"The address in {role} has expired; ask for a new one.", field=role) from None
+        raise Invalid(
+            "file_address_expired", f"The address in {role} has expired; ask for a new one.", field=role
+        ) from None
 
 
 def _check_address(field: str, url: str) -> None:

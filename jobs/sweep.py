@@ -84,7 +84,9 @@ def due() -> Iterator[Wakeup]:
             yield task, pk
     if Job.objects.filter(status=Status.QUEUED, due_at__lte=Now()).exists():
         yield ("jobs.dispatch",)
-    for pk in _ids(Job.objects.filter(status__in=[Status.RUNNING, Status.SAVING], cancel_requested_at__lt=late)):
+    for pk in _ids(
+        Job.objects.filter(status__in=[Status.RUNNING, Status.SAVING], cancel_requested_at__lt=late)
+    ):
         yield "jobs.cancel", pk
     for pk in _ids(Job.objects.filter(status__in=OPEN, deadline_at__lt=Now())):
         yield "jobs.expire", pk

@@ -7,7 +7,15 @@ from providers.models import Render, Route
 
 @admin.register(Route)
 class RouteAdmin(admin.ModelAdmin[Route]):
-    list_display = ["model", "provider", "enabled", "priority", "weight", "max_running", "cost_micros_per_second"]
+    list_display = [
+        "model",
+        "provider",
+        "enabled",
+        "priority",
+        "weight",
+        "max_running",
+        "cost_micros_per_second",
+    ]
     list_filter = ["enabled", "provider", "model"]
 
 

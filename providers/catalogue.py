@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
@@ -94,15 +94,20 @@ def _model(entry: Mapping[str, Any]) -> Model:
 
 def _refusal(error: ValidationError) -> OptionRefused:
     if error.validator == "additionalProperties":
-        known = set(error.schema["properties"])
-        extra = sorted(set(error.instance) - known)[0]
+        known = set(_schema(error)["properties"])
+        extra = min(set(cast(Mapping[str, Any], error.instance)) - known)
         return OptionRefused(extra, f"Unknown parameter {extra!r}; known are {', '.join(sorted(known))}.")
     field = str(error.path[0]) if error.path else ""
     return OptionRefused(field, f"{field} {_wanted(error)}; it is {_shown(error.instance)}.")
 
 
+def _schema(error: ValidationError) -> Mapping[str, Any]:
+    """The part of the schema that was broken; ours are all objects."""
+    return cast(Mapping[str, Any], error.schema)
+
+
 def _wanted(error: ValidationError) -> str:
-    schema = error.schema
+    schema = _schema(error)
     if "enum" in schema:
         return "must be one of " + ", ".join(map(str, schema["enum"]))
     kind = {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false"}

@@ -12,7 +12,8 @@ from accounts.models import Organization
 
 class Route(models.Model):
     """A provider may serve a model, for everybody or for one organization, whose own routes then replace the common
-    ones. Lower priority number first; weight shares among equals."""
+    ones. Lower priority number first; weight shares among equals.
+    """
 
     model = models.CharField(max_length=64)
     provider = models.CharField(max_length=32)
@@ -20,7 +21,9 @@ class Route(models.Model):
     enabled = models.BooleanField(default=True)
     priority = models.IntegerField(default=100)
     weight = models.PositiveIntegerField(default=1)
-    max_running = models.PositiveIntegerField(null=True, blank=True, help_text="Attempts in flight; empty: no limit.")
+    max_running = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Attempts in flight; empty: no limit."
+    )
     max_length_ms = models.PositiveIntegerField(null=True, blank=True)
     cost_micros_per_second = models.BigIntegerField(default=0)
     settings = models.JSONField(default=dict, blank=True)
@@ -62,7 +65,9 @@ class Render(models.Model):
     result = models.JSONField(default=dict)
     error = models.JSONField(default=dict)
     cancel_requested = models.BooleanField(default=False)
-    runs = models.PositiveIntegerField(default=0, help_text="How often a worker took it up; a poison order is given up.")
+    runs = models.PositiveIntegerField(
+        default=0, help_text="How often a worker took it up; a poison order is given up."
+    )
     lease_until = models.DateTimeField(null=True)
     fence = models.BigIntegerField(default=0)
     woken_at = models.DateTimeField(db_default=Now())

@@ -15,7 +15,9 @@ from providers.models import Route
 
 def open_routes(model: str, organization_id: UUID) -> list[Route]:
     """The enabled routes of a model whose provider is configured here: the organization's own, else the common ones."""
-    rows = Route.objects.filter(Q(organization=None) | Q(organization=organization_id), model=model, enabled=True)
+    rows = Route.objects.filter(
+        Q(organization=None) | Q(organization=organization_id), model=model, enabled=True
+    )
     routes = [route for route in rows.order_by("priority", "id") if _configured(route.provider)]
     own = [route for route in routes if route.organization_id is not None]
     return own or routes

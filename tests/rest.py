@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -16,7 +16,7 @@ class Customer:
     def __init__(self, url: str, key: str) -> None:
         self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
-    def __enter__(self) -> Customer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -32,7 +32,9 @@ class Customer:
         return {"image": self.upload(SAMPLES / "portrait.jpg"), "audio": self.upload(SAMPLES / "speech.wav")}
 
     def submit(self, inputs: dict[str, str], **options: Any) -> dict[str, Any]:
-        answer = self.http.post("/v1/jobs", json={"model": "wan-2.2-s2v", "inputs": inputs, "options": options})
+        answer = self.http.post(
+            "/v1/jobs", json={"model": "wan-2.2-s2v", "inputs": inputs, "options": options}
+        )
         assert answer.status_code == 202, answer.text
         return answer.json()
 

@@ -44,7 +44,10 @@ class FakeAdapter:
         seen = FakeTask.objects.filter(script__order=script.get("order", order.tag))
         if "throttle" in script and await seen.acount() < int(script["throttle"]):
             await FakeTask.objects.acreate(
-                id=UUID(hex=order.tag), tag=order.tag, script={**script, "order": script.get("order", order.tag)}, order={}
+                id=UUID(hex=order.tag),
+                tag=order.tag,
+                script={**script, "order": script.get("order", order.tag)},
+                order={},
             )
             raise Throttled("as the script says", retry_after=0.2)
         kept = {"length_ms": order.length_ms, "put": order.workspace.put_url(OUTPUT)}
@@ -79,7 +82,9 @@ class FakeAdapter:
         if "stall" in script or share < 1.0:
             return Update(name, State.RUNNING, progress=0.0 if "stall" in script else share, phase="render")
         if code := script.get("fail") or script.get("flaky"):
-            return Update(name, State.FAILED, code=code, message="The script failed.", retryable="flaky" in script)
+            return Update(
+                name, State.FAILED, code=code, message="The script failed.", retryable="flaky" in script
+            )
         if not task.delivered:
             await self._deliver(task)
         return Update(name, State.SUCCEEDED, progress=1.0, outputs=(Output("video", name=OUTPUT),))
@@ -95,5 +100,5 @@ class FakeAdapter:
 def read_script(prompt: str) -> dict[str, Any]:
     """The words of `[fake ...]` as a dictionary; a bare word maps to an empty text."""
     found = SCRIPT.search(prompt)
-    words = found.group(1).split() if found else []
-    return dict(word.split("=", 1) if "=" in word else (word, "") for word in words)
+    pairs = (word.partition("=") for word in found.group(1).split()) if found else ()
+    return {name: value for name, _, value in pairs}

@@ -40,7 +40,10 @@ def make_video(length_ms: int, lie: str = "") -> bytes:
 def _pictures(length_ms: int) -> list[av.VideoFrame]:
     count = max(round(length_ms * FPS / 1000), 1)
     levels = (60 + 120 * index // count for index in range(count))
-    return [av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), level, np.uint8), format="rgb24") for level in levels]
+    return [
+        av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), level, np.uint8), format="rgb24")
+        for level in levels
+    ]
 
 
 def _sound(length_ms: int) -> list[av.AudioFrame]:

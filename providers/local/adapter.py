@@ -46,7 +46,9 @@ class LocalAdapter:
         if not engine or not queue:
             raise Refused("the route's settings name no engine and queue", code="route_misconfigured")
         fields = {"engine": engine, "queue": queue, "spec": spec(order)}
-        render, _ = Render.objects.get_or_create(tag=order.tag, defaults={"id": UUID(hex=order.tag), **fields})
+        render, _ = Render.objects.get_or_create(
+            tag=order.tag, defaults={"id": UUID(hex=order.tag), **fields}
+        )
         publish("local.render", (str(render.id),), queue=queue)
         return str(render.id)
 
@@ -66,7 +68,10 @@ class LocalAdapter:
 
     def _announce_again(self, ids: list[UUID]) -> None:
         late = Render.objects.filter(
-            FREE, pk__in=ids, status__in=[Render.Status.WAITING, Render.Status.RUNNING], woken_at__lt=Now() - AGAIN
+            FREE,
+            pk__in=ids,
+            status__in=[Render.Status.WAITING, Render.Status.RUNNING],
+            woken_at__lt=Now() - AGAIN,
         )
         for render in late:
             if publish("local.render", (str(render.id),), queue=render.queue):

@@ -63,7 +63,9 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         with contextlib.suppress(ProcessLookupError):
             self.child.terminate()
         try:
@@ -76,5 +78,7 @@ class Engine:
 
 def _environment() -> Mapping[str, str]:
     """No secret of the platform reaches the process that decodes strangers' files."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "VOICEREEL_H264_ENCODER") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "LANG", "VOICEREEL_H264_ENCODER") if name in os.environ
+    }
     return {**kept, "PYTHONPATH": str(settings.BASE_DIR), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -66,7 +66,8 @@ def _run(row: Render) -> None:
         except Stopped:
             log.info("render %s stopped", row.pk, extra={"render": row.pk})
         except EOFError:
-            log.error("engine of %s ended early: %s", row.pk, engine.last_words(), extra={"render": row.pk})
+            words = engine.last_words()
+            log.warning("engine of %s ended early: %s", row.pk, words, extra={"render": row.pk})
             release(row)
         except httpx.HTTPError:
             log.exception("files of %s did not move", row.pk, extra={"render": row.pk})
@@ -101,17 +102,17 @@ def _follow(row: Render, engine: Engine, folder: Path) -> None:
     seen: dict[str, Any] = {"phase": "analyse", "progress": 0.0}
     beaten = 0.0
     while True:
-        event = engine.event(BEAT_SECONDS)
-        match event and event["event"]:
+        event = engine.event(BEAT_SECONDS) or {"event": "nothing new"}
+        match event["event"]:
             case "plan":
-                seen["clips"] = event["clips"]  # type: ignore[index]
+                seen["clips"] = event["clips"]
             case "progress":
-                seen |= {"phase": event["phase"], "progress": event["progress"]}  # type: ignore[index]
+                seen |= {"phase": event["phase"], "progress": event["progress"]}
             case "clip":
-                _upload(row, event["file"], folder)  # type: ignore[index]
-                beat(row, **seen, clips_done=event["index"] + 1)  # type: ignore[index]
+                _upload(row, event["file"], folder)
+                beat(row, **seen, clips_done=event["index"] + 1)
             case "done":
-                _upload(row, event["file"], folder)  # type: ignore[index]
+                _upload(row, event["file"], folder)
                 finish(row, Render.Status.SUCCEEDED, result=_result(event))
                 return
             case "error":
@@ -120,7 +121,7 @@ def _follow(row: Render, engine: Engine, folder: Path) -> None:
         if time.monotonic() - beaten > BEAT_SECONDS:
             beat(row, **seen)
             beaten = time.monotonic()
-        if worker_state.should_stop is not None:
+        if getattr(worker_state, "should_stop", None) is not None:  # its stubs say always None
             hand_over(row)
 
 
@@ -165,7 +166,7 @@ def release(row: Render) -> None:
 
 
 def hand_over(row: Render) -> None:
-    """This worker was told to stop: the next one may go on at once, and the run does not count. Raises Stopped."""
+    """The worker was told to stop: the next one may go on at once, and the run does not count. Raises Stopped."""
     write(row, lease_until=None, runs=row.runs)
     raise Stopped
 
@@ -187,7 +188,11 @@ def _upload(row: Render, name: str, folder: Path) -> None:
         with path.open("rb") as file:
             headers = {"Content-Length": str(path.stat().st_size), "Content-Type": "video/mp4"}
             response = httpx.put(
-                row.spec["put"][name], content=file, headers=headers, timeout=TRANSFER_SECONDS, trust_env=False
+                row.spec["put"][name],
+                content=file,
+                headers=headers,
+                timeout=TRANSFER_SECONDS,
+                trust_env=False,
             )
         response.raise_for_status()
 

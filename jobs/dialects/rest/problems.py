@@ -32,9 +32,11 @@ def answer(error: Exception, context: Any) -> Response | None:
         case RateLimited():
             return _limited(error.message, error.retry_after)
         case exceptions.Throttled():
-            return _limited("Too many requests.", error.wait or 1.0)
+            return _limited("Too many requests.", getattr(error, "wait", None) or 1.0)
         case errors.JobError():
-            return _problem(STATUS[type(error)], error.code, error.message, field=error.field, retryable=error.retryable)
+            return _problem(
+                STATUS[type(error)], error.code, error.message, field=error.field, retryable=error.retryable
+            )
         case BillingError():
             return _problem(402, error.code, error.message, retryable=error.retryable)
         case Http404():

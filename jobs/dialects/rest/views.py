@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -34,7 +34,7 @@ class View(APIView):
 
     read_scope: ClassVar[str] = "jobs:read"
     write_scope: ClassVar[str] = "jobs:write"
-    parser_classes: ClassVar[list[type[BaseParser]]] = [JSONParser]  # type: ignore[misc]
+    parser_classes: Sequence[type[BaseParser]] = [JSONParser]
 
     def get_permissions(self) -> list[BasePermission]:
         reading = self.request.method in {"GET", "HEAD", "OPTIONS"}
@@ -56,7 +56,9 @@ class View(APIView):
         return row
 
     def shown(self, row: Job) -> dict[str, Any]:
-        outputs = Asset.objects.live().filter(job_id=row.pk).order_by("-role") if row.status == Status.SUCCEEDED else []
+        outputs: list[Asset] = []
+        if row.status == Status.SUCCEEDED:
+            outputs = list(Asset.objects.live().filter(job_id=row.pk).order_by("-role"))
         position = queue_position(row) if row.status == Status.QUEUED else None
         return wire.job(row, [(item, address(item)) for item in outputs], position)
 
@@ -86,7 +88,13 @@ class Jobs(View):
         limit = _number(request, "limit", PAGE, MOST)
         page = list(rows[: limit + 1])
         data = [self.shown(row) for row in page[:limit]]
-        return Response({"data": data, "has_more": len(page) > limit, "next": data[-1]["id"] if len(page) > limit else None})
+        return Response(
+            {
+                "data": data,
+                "has_more": len(page) > limit,
+                "next": data[-1]["id"] if len(page) > limit else None,
+            }
+        )
 
 
 class OneJob(View):

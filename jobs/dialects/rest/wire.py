@@ -23,9 +23,13 @@ def to_request(body: Any, idempotency_key: str) -> JobRequest:
         raise Invalid("body_invalid", "The body must be a JSON object.")
     for name in body:
         if name not in FIELDS:
-            raise Invalid("parameter_invalid", f"Unknown field {name!r}; known are {', '.join(FIELDS)}.", field=name)
+            raise Invalid(
+                "parameter_invalid", f"Unknown field {name!r}; known are {', '.join(FIELDS)}.", field=name
+            )
     if len(idempotency_key) > MAX_KEY:
-        raise Invalid("parameter_invalid", f"Idempotency-Key may have {MAX_KEY} characters.", field="Idempotency-Key")
+        raise Invalid(
+            "parameter_invalid", f"Idempotency-Key may have {MAX_KEY} characters.", field="Idempotency-Key"
+        )
     return JobRequest(
         model=_typed(body, "model", str, ""),
         inputs=_typed(body, "inputs", Mapping, {}),
@@ -121,7 +125,14 @@ def asset(row: Asset, url: str) -> dict[str, Any]:
 
 
 def event(row: JobEvent) -> dict[str, Any]:
-    return {"id": row.id, "object": "event", "job": str(row.job_id), "type": row.type, "at": row.at.isoformat(), "data": row.data}
+    return {
+        "id": row.id,
+        "object": "event",
+        "job": str(row.job_id),
+        "type": row.type,
+        "at": row.at.isoformat(),
+        "data": row.data,
+    }
 
 
 def model(entry: Model, prices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -145,7 +156,9 @@ def model(entry: Model, prices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def problem(status: int, code: str, detail: str, *, field: str = "", retryable: bool = False) -> dict[str, Any]:
+def problem(
+    status: int, code: str, detail: str, *, field: str = "", retryable: bool = False
+) -> dict[str, Any]:
     """RFC 9457, with our stable `code`, the field it is about and whether trying again can help."""
     body: dict[str, Any] = {
         "type": f"/docs/errors#{code}",
