@@ -74,6 +74,12 @@ def one_thread(stream: AudioStream | VideoStream) -> None:
     stream.codec_context.thread_type = "NONE"
 
 
+def check_decoder(stream: AudioStream | VideoStream, expect: str) -> None:
+    # PyAV's types promise a codec context; a codec that FFmpeg does not know has none.
+    if getattr(stream, "codec_context", None) is None:
+        raise unreadable(expect)
+
+
 def kind_of(container: InputContainer) -> str:
     if film(container) is not None:
         return "video"
@@ -82,6 +88,7 @@ def kind_of(container: InputContainer) -> str:
 
 def sound_fields(container: InputContainer, stream: AudioStream) -> dict[str, Any]:
     """The probe's fields of a recording. Decodes all of it and counts the samples."""
+    check_decoder(stream, "audio")
     check_sound(stream)
     seconds = _decoded_seconds(container, stream)
     if round(seconds * 1000) == 0:
@@ -162,6 +169,7 @@ def check_length(seconds: Fraction | float) -> None:
 
 def film_fields(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
     """The probe's fields of a video: some frames decoded, all packets counted, the clock read from them."""
+    check_decoder(stream, "video")
     check_frame_size(stream.codec_context.width, stream.codec_context.height)
     one_thread(stream)
     clock = Clock(stream)
