@@ -8,7 +8,8 @@ Every verb runs in its caller's transaction, with the caller's lock on the job (
   1. locks the organization's `available` row: one writer per organization, so nothing below can race;
   2. reads what decides in a NEW statement. A join in the locking statement would not do: under READ COMMITTED
      a statement that waited sees the locked row's latest version, but all other tables as before the wait;
-  3. posts everything by one statement, in which the balances are computed from the very rows it inserts.
+  3. posts everything by one statement, for a hold by the one that reads, in which the balances are computed
+     from the very transfers it inserts.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from uuid import UUID
 
-from accounts.models import ApiKey, BillingMode, Organization, User
+from accounts.models import ApiKey, Organization, User
 from accounts.tenancy import OrgQuerySet
 from billing.errors import (
     AlreadyResolved,
+    BillingError,
     BudgetReached,
     HoldMismatch,
     HoldMissing,
@@ -31,7 +32,7 @@ from billing.errors import (
     SpendCapReached,
 )
 from billing.models import Account, Hold, HoldStatus, Kind, Transfer, TransferKind
-from billing.posting import Move, lock, lock_by_job, one, post
+from billing.posting import Facts, Move, change, deposit, lock, lock_by_job, place, resolve
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def _deposit(
     known = Transfer.objects.filter(reference=reference).first()
     if known is None:
         move = Move(reference, kind, Kind.FUNDING, Kind.AVAILABLE, amount)
-        post(organization.pk, [move], note=reason, actor=f"user:{actor.pk}" if actor else "")
+        deposit(organization.pk, move, note=reason, actor=f"user:{actor.pk}" if actor else "")
         return Transfer.objects.get(reference=reference)
     if (known.organization_id, known.amount_micros) != (organization.pk, amount):
         raise ReferenceTaken(reference)
@@ -106,28 +107,20 @@ def hold(
     key: ApiKey | None = None,
     model: str = "",
 ) -> Hold:
-    """Sets money aside for a job, or raises which limit forbids it and changes nothing. Three statements.
+    """Sets money aside for a job, or raises which limit forbids it and changes nothing. Two statements.
 
     The same hold asked for again is returned. `model` is the catalogue's slug, for usage by model.
     """
     if amount_micros < 0:
         raise ValueError(f"a hold cannot be negative: {amount_micros}")
-    available = lock(organization.pk)
-    facts = _facts(organization.pk, job_id, key.pk if key else None, month=None)
+    lock(organization.pk)
+    held = Hold(job_id=job_id, organization=organization, key=key, model=model, amount_micros=amount_micros)
+    move = Move(f"hold:{job_id}", TransferKind.HOLD, Kind.AVAILABLE, Kind.HELD, amount_micros)
+    facts = place(held, move)
     if facts.has_hold:
         return _same(Hold.objects.get(job_id=job_id), organization, amount_micros)
-    _check(facts, facts.funding, available, amount_micros)
-    held = Hold(
-        job_id=job_id,
-        organization=organization,
-        key=key,
-        model=model,
-        amount_micros=amount_micros,
-        funding=facts.funding,
-        month=facts.month,
-    )
-    move = Move(f"hold:{job_id}", TransferKind.HOLD, Kind.AVAILABLE, Kind.HELD, amount_micros)
-    post(organization.pk, [move], hold=held, held=amount_micros)
+    if held.pk is None:
+        raise _refusal(facts, amount_micros)
     return held
 
 
@@ -135,15 +128,12 @@ def raise_hold(job_id: UUID, amount_micros: int) -> Hold:
     """Sets an open hold to another amount: more is checked like a hold, less returns the difference."""
     if amount_micros < 0:
         raise ValueError(f"a hold cannot be negative: {amount_micros}")
-    found, available = _lock_hold(job_id)
+    found = _lock_hold(job_id)
     if found.status != HoldStatus.OPEN:
         raise AlreadyResolved(job_id, found.status)
     more = amount_micros - found.amount_micros
     if more == 0:
         return found
-    if more > 0:
-        facts = _facts(found.organization_id, job_id, found.key_id, month=found.month)
-        _check(facts, found.funding, available, more)
     found.raises += 1
     found.amount_micros = amount_micros
     reference = f"hold:{job_id}:raise:{found.raises}"
@@ -151,7 +141,8 @@ def raise_hold(job_id: UUID, amount_micros: int) -> Hold:
         move = Move(reference, TransferKind.HOLD_RAISE, Kind.AVAILABLE, Kind.HELD, more)
     else:
         move = Move(reference, TransferKind.RELEASE, Kind.HELD, Kind.AVAILABLE, -more)
-    post(found.organization_id, [move], hold=found, held=more)
+    if forbidding := change(found, move, by=more):
+        raise _refusal(forbidding, more)
     return found
 
 
@@ -162,7 +153,7 @@ def capture(job_id: UUID, amount_micros: int) -> int:
     """
     if amount_micros < 0:
         raise ValueError(f"a capture cannot be negative: {amount_micros}")
-    found, _ = _lock_hold(job_id)
+    found = _lock_hold(job_id)
     if found.status == HoldStatus.CAPTURED:
         return found.captured_micros
     if found.status == HoldStatus.RELEASED:
@@ -188,7 +179,7 @@ def capture(job_id: UUID, amount_micros: int) -> int:
 
 def release(job_id: UUID, *, reason: str) -> None:
     """Returns everything held. Again: nothing happens. After a capture it raises AlreadyResolved."""
-    found, _ = _lock_hold(job_id)
+    found = _lock_hold(job_id)
     if found.status == HoldStatus.RELEASED:
         return
     if found.status == HoldStatus.CAPTURED:
@@ -200,7 +191,7 @@ def release(job_id: UUID, *, reason: str) -> None:
 def _resolve(found: Hold, status: HoldStatus, moves: Sequence[Move], taken: int, note: str = "") -> None:
     found.status = status
     found.captured_micros = taken
-    post(found.organization_id, moves, hold=found, held=-found.amount_micros, note=note)
+    resolve(found, moves, note=note)
 
 
 def _same(found: Hold, organization: Organization, amount: int) -> Hold:
@@ -213,64 +204,16 @@ def _same(found: Hold, organization: Organization, amount: int) -> Hold:
     return found
 
 
-def _lock_hold(job_id: UUID) -> tuple[Hold, int]:
-    """The hold and the available balance of its organization, both as they are under the lock."""
-    available = lock_by_job(job_id)
-    if available is None:
+def _lock_hold(job_id: UUID) -> Hold:
+    """The hold as it is under its organization's lock."""
+    if not lock_by_job(job_id):
         raise HoldMissing(job_id)
-    return Hold.objects.get(job_id=job_id), available
+    return Hold.objects.get(job_id=job_id)
 
 
-# --- limits -------------------------------------------------------------------------------------------------
-
-FACTS = """
-SELECT now_in.month, o.billing_mode, coalesce(l.credit_limit_micros, 0),
-       l.monthly_budget_micros, coalesce(m.held_micros + m.spent_micros, 0),
-       k.spend_cap_micros, coalesce(s.held_micros + s.spent_micros, 0),
-       EXISTS (SELECT FROM billing_hold h WHERE h.job_id = %(job)s)
-FROM accounts_organization o
-CROSS JOIN LATERAL (
-    SELECT coalesce(%(month)s, date_trunc('month', now() AT TIME ZONE 'UTC')::date) AS month
-) now_in
-LEFT JOIN billing_limits l ON l.organization_id = o.id
-LEFT JOIN billing_monthspend m ON m.organization_id = o.id AND m.month = now_in.month
-LEFT JOIN accounts_apikey k ON k.id = %(key)s
-LEFT JOIN billing_keyspend s ON s.key_id = k.id
-WHERE o.id = %(organization)s
-"""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What decides a hold, read under the lock."""
-
-    month: date
-    funding: str
-    credit_limit_micros: int
-    budget_micros: int | None
-    month_used_micros: int
-    cap_micros: int | None
-    key_used_micros: int
-    has_hold: bool
-
-
-def _facts(organization_id: UUID, job_id: UUID, key_id: UUID | None, *, month: date | None) -> Facts:
-    row = one(FACTS, {"organization": organization_id, "job": job_id, "key": key_id, "month": month})
-    assert row is not None
-    return Facts(*row)
-
-
-def _check(facts: Facts, funding: str, available: int, needed: int) -> None:
-    """The key's cap, the month's budget, the money: the customer's own limits speak first."""
-    if facts.cap_micros is not None and facts.key_used_micros + needed > facts.cap_micros:
-        raise SpendCapReached(
-            cap_micros=facts.cap_micros, used_micros=facts.key_used_micros, needed_micros=needed
-        )
-    if facts.budget_micros is not None and facts.month_used_micros + needed > facts.budget_micros:
-        raise BudgetReached(
-            budget_micros=facts.budget_micros, used_micros=facts.month_used_micros, needed_micros=needed
-        )
-    credit = facts.credit_limit_micros if funding == BillingMode.POSTPAID else 0
-    # A free job passes even where the balance is below zero.
-    if needed and needed > available + credit:
-        raise InsufficientFunds(needed_micros=needed, available_micros=available + credit)
+def _refusal(facts: Facts, needed: int) -> BillingError:
+    if facts.cap is not None and facts.refusal == "key_spend_cap":
+        return SpendCapReached(cap_micros=facts.cap, used_micros=facts.key_used, needed_micros=needed)
+    if facts.budget is not None and facts.refusal == "monthly_budget":
+        return BudgetReached(budget_micros=facts.budget, used_micros=facts.month_used, needed_micros=needed)
+    return InsufficientFunds(needed_micros=needed, available_micros=facts.spendable)

@@ -1,12 +1,14 @@
 """How the ledger writes: the lock that makes one writer per organization, and the one statement that posts.
 
-Nothing but `billing.ledger` imports this.
+Nothing but `billing.ledger` imports this. Each verb costs two or three statements whatever it posts, because the
+organization's other requests wait while it holds the lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -17,35 +19,31 @@ from billing.models import Account, Hold, Kind, TransferKind
 
 # NO KEY: the foreign keys of other tables may still be checked against the row while we hold it.
 LOCK = """
-SELECT a.balance_micros FROM billing_account a
+SELECT FROM billing_account a
 WHERE a.organization_id = %s AND a.kind = 'available'
 FOR NO KEY UPDATE
 """
 # A hold never changes its organization, so reading that before the lock is safe; the rest is read after it.
 LOCK_OF_HOLD = """
-SELECT a.balance_micros FROM billing_hold h
+SELECT FROM billing_hold h
 JOIN billing_account a ON a.organization_id = h.organization_id AND a.kind = 'available'
 WHERE h.job_id = %s
 FOR NO KEY UPDATE OF a
 """
 
 
-def lock(organization_id: UUID) -> int:
-    """The available balance, locked until the caller's transaction ends. Opens the accounts on first use."""
-    row = one(LOCK, [organization_id])
-    if row is None:
+def lock(organization_id: UUID) -> None:
+    """Until the caller's transaction ends nobody else posts for this organization. Opens its accounts on first use."""
+    if one(LOCK, [organization_id]) is None:
         accounts = [Account(organization_id=organization_id, kind=kind) for kind in Kind]
         # Two first users may race: the loser waits for the winner's commit, inserts nothing, and queues.
         Account.objects.bulk_create(accounts, ignore_conflicts=True)
-        row = one(LOCK, [organization_id])
-    assert row is not None
-    return int(row[0])
+        one(LOCK, [organization_id])
 
 
-def lock_by_job(job_id: UUID) -> int | None:
-    """The same for the organization of the job's hold; None where the job has none."""
-    row = one(LOCK_OF_HOLD, [job_id])
-    return None if row is None else int(row[0])
+def lock_by_job(job_id: UUID) -> bool:
+    """The same for the organization of the job's hold; false where the job has none."""
+    return one(LOCK_OF_HOLD, [job_id]) is not None
 
 
 @dataclass(frozen=True)
@@ -57,43 +55,73 @@ class Move:
     amount_micros: int
 
 
-# The three ways a posting begins: with no hold, with a new one, with a change of one. PostgreSQL runs every
-# part of a WITH exactly once, whether or not another part reads it. The first hold opens the rows of key
-# and month; later changes are no upserts, because the row an upsert proposes must pass the check against
-# negatives even when it is never inserted.
+# What decides a hold, and which limit refuses it if any: of several the customer's own first, the money last.
+# Limits are checked here and nowhere else; giving money back is never refused.
+FACTS = """facts AS (
+    SELECT f.*, CASE
+        WHEN %(needed)s <= 0 THEN NULL
+        WHEN f.key_used + %(needed)s > f.cap THEN 'key_spend_cap'
+        WHEN f.month_used + %(needed)s > f.budget THEN 'monthly_budget'
+        WHEN %(needed)s > f.spendable THEN 'insufficient_funds'
+    END AS refusal
+    FROM (
+        SELECT h.id IS NOT NULL AS has_hold, o.month, o.funding,
+               a.balance_micros + CASE o.funding WHEN 'postpaid' THEN coalesce(l.credit_limit_micros, 0) ELSE 0 END
+                   AS spendable,
+               k.spend_cap_micros AS cap, coalesce(s.held_micros + s.spent_micros, 0) AS key_used,
+               l.monthly_budget_micros AS budget, coalesce(m.held_micros + m.spent_micros, 0) AS month_used
+        FROM (
+            SELECT id, coalesce(%(funding)s, billing_mode) AS funding,
+                   coalesce(%(month)s, date_trunc('month', now() AT TIME ZONE 'UTC')::date) AS month
+            FROM accounts_organization WHERE id = %(organization)s
+        ) o
+        JOIN billing_account a ON a.organization_id = o.id AND a.kind = 'available'
+        LEFT JOIN billing_limits l ON l.organization_id = o.id
+        LEFT JOIN billing_monthspend m ON m.organization_id = o.id AND m.month = o.month
+        LEFT JOIN accounts_apikey k ON k.id = %(key)s
+        LEFT JOIN billing_keyspend s ON s.key_id = k.id
+        LEFT JOIN billing_hold h ON h.job_id = %(job)s
+    ) f
+), """
+
+# A posting begins with no hold, a new one or a changed one; where `held` comes out empty nothing else is written.
+# PostgreSQL runs every part of a WITH exactly once, whether or not another part reads it. The first hold opens the
+# rows of key and month; later changes are no upserts, because the row an upsert proposes must pass the check
+# against negatives even when it is never inserted.
 NO_HOLD = "held AS (SELECT NULL::bigint AS id, now() AS created_at)"
 NEW_HOLD = """held AS (
     INSERT INTO billing_hold (job_id, organization_id, key_id, model, amount_micros, captured_micros, status,
                               funding, raises, month, created_at)
-    VALUES (%(job)s, %(organization)s, %(key)s, %(model)s, %(amount)s, 0, 'open',
-            %(funding)s, 0, %(month)s, now())
+    SELECT %(job)s, %(organization)s, %(key)s, %(model)s, %(amount)s, 0, 'open', funding, 0, month, now()
+    FROM facts WHERE refusal IS NULL AND NOT has_hold
     RETURNING id, created_at
 ), by_key AS (
     INSERT INTO billing_keyspend AS s (key_id, held_micros, spent_micros)
-    SELECT %(key)s, %(held)s, 0 WHERE %(key)s IS NOT NULL
+    SELECT %(key)s, %(held)s, 0 FROM held WHERE %(key)s IS NOT NULL
     ON CONFLICT (key_id) DO UPDATE SET held_micros = s.held_micros + excluded.held_micros
 ), by_month AS (
     INSERT INTO billing_monthspend AS s (organization_id, month, held_micros, spent_micros)
-    VALUES (%(organization)s, %(month)s, %(held)s, 0)
+    SELECT %(organization)s, facts.month, %(held)s, 0 FROM held, facts
     ON CONFLICT (organization_id, month) DO UPDATE SET held_micros = s.held_micros + excluded.held_micros
 )"""
-OLD_HOLD = """held AS (
+CHANGED_HOLD = """held AS (
     UPDATE billing_hold
     SET amount_micros = %(amount)s, captured_micros = %(captured)s, status = %(status)s, raises = %(raises)s,
         resolved_at = CASE WHEN %(status)s = 'open' THEN NULL ELSE now() END
-    WHERE job_id = %(job)s
+    WHERE job_id = %(job)s AND {given}
     RETURNING id, created_at
 ), by_key AS (
     UPDATE billing_keyspend
     SET held_micros = held_micros + %(held)s, spent_micros = spent_micros + %(captured)s
-    WHERE key_id = %(key)s
+    FROM held WHERE key_id = %(key)s
 ), by_month AS (
     UPDATE billing_monthspend
     SET held_micros = held_micros + %(held)s, spent_micros = spent_micros + %(captured)s
-    WHERE organization_id = %(organization)s AND month = %(month)s
+    FROM held WHERE organization_id = %(organization)s AND month = %(month)s
 )"""
-POST = """
-WITH {beginning}, posted AS (
+RAISED_HOLD = CHANGED_HOLD.format(given="(SELECT refusal IS NULL FROM facts)")
+RESOLVED_HOLD = CHANGED_HOLD.format(given="status = 'open'")
+MOVES = """, posted AS (
     INSERT INTO billing_transfer (reference, kind, debit_id, credit_id, amount_micros, hold_id, job_id,
                                   organization_id, key_id, note, actor, created_at)
     SELECT m.reference, m.kind, d.id, c.id, m.amount, held.id, %(job)s,
@@ -112,47 +140,89 @@ WITH {beginning}, posted AS (
     UPDATE billing_account a SET balance_micros = a.balance_micros + changed.micros
     FROM changed WHERE a.id = changed.account_id
 )
-SELECT held.id, held.created_at, (SELECT count(*) FROM posted) FROM held
 """
+WRITTEN = "SELECT (SELECT count(*) FROM posted), held.id, held.created_at"
+POST = "WITH {held}" + MOVES + WRITTEN + " FROM held"
+POST_IF_IT_FITS = "WITH " + FACTS + "{held}" + MOVES + WRITTEN + ", facts.* FROM facts LEFT JOIN held ON true"
 
 
-def post(
-    organization_id: UUID,
-    moves: Sequence[Move],
-    *,
-    hold: Hold | None = None,
-    held: int = 0,
-    note: str = "",
-    actor: str = "",
-) -> None:
-    """Posts the moves that are not empty, and changes every projection with them.
+@dataclass(frozen=True)
+class Facts:
+    """What decided a hold, read under the lock. The order is that of the columns of `facts`."""
 
-    A new `hold` is inserted, an old one saved; `held` is by how much its key and its month hold more.
-    """
-    moves = [move for move in moves if move.amount_micros]
+    has_hold: bool
+    month: date
+    funding: str
+    spendable: int
+    cap: int | None
+    key_used: int
+    budget: int | None
+    month_used: int
+    refusal: str | None
+
+
+def place(hold: Hold, move: Move) -> Facts:
+    """Inserts the hold and posts its move if every limit allows it: then, and only then, the hold has a pk."""
+    return _if_it_fits(NEW_HOLD, hold, move, needed=move.amount_micros)
+
+
+def change(hold: Hold, move: Move, *, by: int) -> Facts | None:
+    """Saves the hold and posts its move; the facts that forbid it if a limit does."""
+    facts = _if_it_fits(RAISED_HOLD, hold, move, needed=by)
+    return facts if facts.refusal else None
+
+
+def resolve(hold: Hold, moves: Sequence[Move], *, note: str = "") -> None:
+    """Saves the hold, now captured or released, and posts what becomes of its money."""
     values = {
+        **_values(hold.organization_id, moves, note=note),
+        **_values_of(hold),
+        "held": -hold.amount_micros,
+    }
+    _written(one(POST.format(held=RESOLVED_HOLD), values), moves)
+
+
+def deposit(organization_id: UUID, move: Move, *, note: str, actor: str) -> None:
+    values = {**_values(organization_id, [move], note=note, actor=actor), "job": None, "key": None}
+    _written(one(POST.format(held=NO_HOLD), values), [move])
+
+
+def _if_it_fits(held: str, hold: Hold, move: Move, *, needed: int) -> Facts:
+    values = {**_values(hold.organization_id, [move]), **_values_of(hold), "held": needed, "needed": needed}
+    row = one(POST_IF_IT_FITS.format(held=held), values)
+    assert row is not None
+    facts = Facts(*row[3:])
+    if row[1] is not None:
+        _written(row, [move])
+        hold.pk, hold.created_at, hold.month, hold.funding = row[1], row[2], facts.month, facts.funding
+    return facts
+
+
+def _written(row: tuple[Any, ...] | None, moves: Sequence[Move]) -> None:
+    """A missing account would drop a move in silence: nothing may be committed then."""
+    assert row is not None
+    assert row[0] == sum(1 for move in moves if move.amount_micros)
+
+
+def _values(
+    organization_id: UUID, moves: Sequence[Move], *, note: str = "", actor: str = ""
+) -> dict[str, Any]:
+    """A move of nothing is not posted."""
+    real = [move for move in moves if move.amount_micros]
+    return {
         "organization": organization_id,
-        "references": [move.reference for move in moves],
-        "kinds": [move.kind.value for move in moves],
-        "debits": [move.debit.value for move in moves],
-        "credits": [move.credit.value for move in moves],
-        "amounts": [move.amount_micros for move in moves],
-        "held": held,
+        "references": [move.reference for move in real],
+        "kinds": [move.kind.value for move in real],
+        "debits": [move.debit.value for move in real],
+        "credits": [move.credit.value for move in real],
+        "amounts": [move.amount_micros for move in real],
         "note": note[:300],
         "actor": actor,
-        **_values_of(hold),
     }
-    beginning = NO_HOLD if hold is None else NEW_HOLD if hold.pk is None else OLD_HOLD
-    row = one(POST.format(beginning=beginning), values)
-    assert row is not None
-    assert row[2] == len(moves)
-    if hold is not None:
-        hold.pk, hold.created_at = row[0], row[1]
 
 
-def _values_of(hold: Hold | None) -> dict[str, Any]:
-    if hold is None:
-        return {"job": None, "key": None}
+def _values_of(hold: Hold) -> dict[str, Any]:
+    """A new hold has no month and no funding yet: the database decides them."""
     return {
         "job": hold.job_id,
         "key": hold.key_id,
@@ -161,7 +231,7 @@ def _values_of(hold: Hold | None) -> dict[str, Any]:
         "amount": hold.amount_micros,
         "captured": hold.captured_micros,
         "status": str(hold.status),
-        "funding": str(hold.funding),
+        "funding": hold.funding or None,
         "raises": hold.raises,
     }
 
