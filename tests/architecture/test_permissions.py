@@ -1,0 +1,253 @@
+"""The permission table: every route, for nobody, for the wrong scope or role, for a stranger, and for its people.
+
+A route that is not in the table fails the suite, so nothing new is let in by being forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+
+from accounts import keys
+from accounts.scopes import ALL_SCOPES
+from jobs import storage
+from jobs.models import Asset, Job
+from jobs.states import Status
+from tests.jobs import drive
+from tests.world import api_client, make_key, make_member, signed_in
+
+OPEN = {
+    # route: the status it gives to anybody
+    "healthz": 200,
+    "readyz": 200,
+}
+# Third-party rooms with doors of their own; accounts' tests walk through sign-in and sign-up.
+ELSEWHERE = ("admin/", "accounts/")
+# Addresses that authorise themselves by a signed token; tests/jobs/test_files*.py tamper with those.
+SIGNED = {
+    "files/<uuid:asset_id>/<str:token>/<str:name>",
+    "storage/<str:token>",
+    "invitations/<str:token>",
+}
+
+
+ANY_KEY = ""
+
+
+@dataclass(frozen=True)
+class Api:
+    """An API route: what it takes to be let in, and the status the allowed get (never 401, 403 or 404)."""
+
+    method: str
+    scope: str
+    body: object = None
+    stranger: int | None = 404  # for another tenant's id; None: the address names nobody's thing
+
+
+TABLE: dict[str, list[Api]] = {
+    "v1/models": [Api("get", "jobs:read", stranger=None)],
+    "v1/jobs": [
+        Api("get", "jobs:read", stranger=None),
+        Api("post", "jobs:write", {"model": "wan-2.2-s2v"}, stranger=None),
+    ],
+    "v1/jobs/<uuid:job_id>": [Api("get", "jobs:read"), Api("delete", "jobs:write")],
+    "v1/jobs/<uuid:job_id>/cancel": [Api("post", "jobs:write")],
+    "v1/jobs/<uuid:job_id>/events": [Api("get", "jobs:read")],
+    "v1/files": [Api("post", "files:write", stranger=None)],
+    "v1/files/<uuid:file_id>": [Api("get", "jobs:read")],
+    "v1/balance": [Api("get", "billing:read", stranger=None)],
+    "api/v3/predictions": [Api("post", "jobs:read", {"page": 1, "page_size": 5}, stranger=None)],
+    "api/v3/predictions/delete": [Api("post", "jobs:write", {"ids": []}, stranger=None)],
+    "api/v3/predictions/<str:prediction_id>/result": [Api("get", "jobs:read")],
+    "api/v3/predictions/<str:prediction_id>": [Api("get", "jobs:read")],
+    "api/v3/media/uploads": [
+        Api(
+            "post",
+            "files:write",
+            {"filename": "a.png", "size": 5, "content_type": "image/png"},
+            stranger=None,
+        )
+    ],
+    "api/v3/media/upload/binary": [Api("post", "files:write", stranger=None)],
+    "api/v3/upload": [Api("post", "files:write", stranger=None)],
+    "api/v3/balance": [Api("get", "billing:read", stranger=None)],
+    "api/v3/account/balance": [Api("get", "billing:read", stranger=None)],
+    "api/v3/models": [Api("get", ANY_KEY, stranger=None)],
+    "api/v3/model/price": [
+        Api("post", ANY_KEY, {"model_id": "wavespeed-ai/wan-2.2/speech-to-video"}, stranger=None)
+    ],
+    "api/v3/model/pricing": [
+        Api("post", ANY_KEY, {"model_id": "wavespeed-ai/wan-2.2/speech-to-video"}, stranger=None)
+    ],
+    "api/v3/user/usage_stats": [
+        Api(
+            "post",
+            "billing:read",
+            {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-12-31T00:00:00Z"},
+            stranger=None,
+        )
+    ],
+    "api/v3/billings/search": [Api("post", "billing:read", {"page": 1, "page_size": 5}, stranger=None)],
+    "api/v3/webhook/secret": [Api("get", "jobs:write", stranger=None)],
+    "api/v3/^(?P<path>(?s:.*))$": [
+        Api("post", "jobs:write", {"image": "x", "audio": "y"}, stranger=None),
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A dashboard route: the roles that may use it; all others get 403, strangers 404 (for a thing with an id)."""
+
+    method: str
+    roles: frozenset[str]
+    stranger: int | None = None
+
+
+EVERYBODY = frozenset({"owner", "admin", "developer", "billing", "viewer"})
+MAKERS = frozenset({"owner", "admin", "developer"})
+LEADERS = frozenset({"owner", "admin"})
+
+PAGES: dict[str, list[Page]] = {
+    "": [Page("get", EVERYBODY)],
+    "jobs/rows": [Page("get", EVERYBODY)],
+    "jobs/<uuid:job_id>": [Page("get", EVERYBODY, stranger=404)],
+    "jobs/<uuid:job_id>/live": [Page("get", EVERYBODY, stranger=404)],
+    "jobs/<uuid:job_id>/cancel": [Page("post", MAKERS, stranger=404)],
+    "jobs/<uuid:job_id>/delete": [Page("post", MAKERS, stranger=404)],
+    "keys": [Page("get", MAKERS)],
+    "keys/<uuid:key_id>/revoke": [Page("post", MAKERS, stranger=404)],
+    "members": [Page("get", EVERYBODY)],
+    "members/<int:member_id>/role": [Page("post", LEADERS, stranger=404)],
+    "members/<int:member_id>/remove": [Page("post", LEADERS, stranger=404)],
+    "organization/<uuid:organization_id>/choose": [Page("post", EVERYBODY, stranger=404)],
+}
+
+
+def routes() -> Iterator[str]:
+    def walk(patterns, prefix: str) -> Iterator[str]:
+        for entry in patterns:
+            here = prefix + str(entry.pattern)
+            if isinstance(entry, URLPattern):
+                yield here
+            else:
+                yield from walk(entry.url_patterns, here)
+
+    return walk(get_resolver().url_patterns, "")
+
+
+def test_every_route_is_in_the_table():
+    known = set(OPEN) | SIGNED | set(TABLE) | set(PAGES)
+    found = {route for route in routes() if not route.startswith(ELSEWHERE)}
+    assert found - known == set(), "new routes need a row in the permission table"
+    assert known - found == set(), "rows of routes that are gone"
+
+
+API_ROWS = [
+    pytest.param(route, row, id=f"{row.method} {route}") for route, rows in TABLE.items() for row in rows
+]
+PAGE_ROWS = [
+    pytest.param(route, row, id=f"{row.method} {route}") for route, rows in PAGES.items() for row in rows
+]
+
+
+@pytest.fixture
+def things(org, alice, bob):
+    """One of each thing an address may name, all of Acme's."""
+    drive.fund(org)
+    drive.fake_route(org)
+    image = drive.asset(org, "image")
+    job = Job.objects.create(
+        organization=org,
+        dialect="rest",
+        model="wan-2.2-s2v",
+        inputs={},
+        options={},
+        status=Status.CANCELED,
+        error_code="canceled",
+        error_message="Canceled.",
+        charged_micros=0,
+        deadline_at="2030-01-01T00:00:00Z",
+    )
+    key, _ = keys.issue(org, name="theirs", by=alice, scopes=["jobs:read"])
+    return {
+        "<uuid:job_id>": str(job.pk),
+        "<str:prediction_id>": job.pk.hex,
+        "<uuid:file_id>": str(image.pk),
+        "<uuid:key_id>": str(key.pk),
+        "<int:member_id>": str(org.members.get(user=bob).pk),
+        "<uuid:organization_id>": str(org.pk),
+        "^(?P<path>(?s:.*))$": "wavespeed-ai/wan-2.2/speech-to-video",
+    }
+
+
+def filled(route: str, things: dict[str, str]) -> str:
+    for name, value in things.items():
+        route = route.replace(name, value)
+    assert "<" not in route, route
+    return "/" + route
+
+
+def call(client, row: Api, address: str):
+    kwargs = {} if row.body is None else {"data": row.body, "format": "json"}
+    return getattr(client, row.method)(address, **kwargs)
+
+
+@pytest.mark.parametrize(("route", "row"), API_ROWS)
+def test_api_lets_in_only_keys_with_the_scope(things, org, route, row):
+    address = filled(route, things)
+    jobs, files = Job.objects.count(), Asset.objects.count()
+    for text in ("", "nonsense", "vr_" + "0" * 50):
+        assert call(api_client(text), row, address).status_code == 401, text
+    if row.scope != ANY_KEY:
+        others = make_key(org, *(ALL_SCOPES - {row.scope}))
+        assert call(api_client(others), row, address).status_code == 403
+    assert (Job.objects.count(), Asset.objects.count()) == (jobs, files)
+    assert call(api_client(make_key(org, row.scope or "jobs:read")), row, address).status_code not in {
+        401,
+        403,
+        404,
+        405,
+        500,
+    }
+
+
+@pytest.mark.parametrize(("route", "row"), [p for p in API_ROWS if p.values[1].stranger])
+def test_api_hides_other_tenants_things(things, other_key, route, row):
+    answer = call(api_client(other_key), row, filled(route, things))
+    assert answer.status_code == row.stranger
+    assert Job.objects.get(pk=things["<uuid:job_id>"]).deleted_at is None
+
+
+@pytest.mark.parametrize(("route", "row"), PAGE_ROWS)
+def test_pages_let_in_only_the_roles(things, org, route, row):
+    address = filled(route, things)
+    assert getattr(Client(), row.method)(address).status_code in {302, 401}
+    for role in sorted(EVERYBODY - row.roles):
+        person = make_member(org, f"{role}@acme.example", role)
+        assert getattr(signed_in(person), row.method)(address).status_code == 403, role
+    role = sorted(row.roles)[0]
+    person = make_member(org, f"{role}-allowed@acme.example", role)
+    assert getattr(signed_in(person), row.method)(address).status_code in {200, 204, 302, 303, 409, 422}, role
+
+
+@pytest.mark.parametrize(("route", "row"), [p for p in PAGE_ROWS if p.values[1].stranger])
+def test_pages_hide_other_tenants_things(things, charlie_browser, route, row):
+    answer = getattr(charlie_browser, row.method)(filled(route, things))
+    assert answer.status_code == row.stranger
+
+
+@pytest.mark.parametrize(("route", "status"), OPEN.items())
+def test_open_routes_need_nobody(db, route, status):
+    assert Client().get("/" + route).status_code == status
+
+
+def test_a_file_address_is_not_guessed(things, other_org):
+    good = storage.asset_url(Asset.objects.first().pk, "image.bin").removeprefix("http://testserver")
+    assert Client().get(good).status_code in {200, 302}
+    head, token, name = good.rsplit("/", 2)
+    assert Client().get(f"{head}/{token[:-3]}AAA/{name}").status_code in {403, 404}
