@@ -8,6 +8,7 @@ from typing import cast
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.text import slugify
 
@@ -47,3 +48,21 @@ def _free_slug(name: str) -> str:
     if not Organization.objects.filter(slug=slug).exists():
         return slug
     return f"{slug[: SLUG_LENGTH - 9]}-{secrets.token_hex(4)}"
+
+
+def suspend(organization: Organization, by: Actor) -> None:
+    """From now on its keys are refused and its members can only look. Jobs under way go on to their end."""
+    _set_suspended(organization, Now(), "organization.suspend", by)
+
+
+def resume(organization: Organization, by: Actor) -> None:
+    _set_suspended(organization, None, "organization.resume", by)
+
+
+def _set_suspended(organization: Organization, to: Now | None, action: str, by: Actor) -> None:
+    """Doing it twice changes nothing, so that the first time stays on record."""
+    rows = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=to is not None)
+    with transaction.atomic():
+        if rows.update(suspended_at=to):
+            audit.record(action, by=by, organization=organization, target=organization)
+    organization.refresh_from_db(fields=["suspended_at"])

@@ -1,0 +1,187 @@
+"""The operator's view of people, organizations and keys.
+
+Keys are made on the dashboard, where they are shown once; members change there too, where the last owner is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from django.contrib import admin
+from django.contrib.auth.forms import ReadOnlyPasswordHashField
+from django.contrib.auth.models import Group
+from django.db import models
+from django.db.models import Count, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+
+from accounts import audit, keys
+from accounts.models import ApiKey, AuditEntry, Member, Organization, User
+from accounts.organizations import resume, suspend
+
+Row = TypeVar("Row", bound=models.Model)
+
+# Rights come from is_staff and is_superuser alone.
+admin.site.unregister(Group)
+
+
+class ReadOnly(admin.ModelAdmin[Row]):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return False
+
+
+class Members(admin.TabularInline[Member, Any]):
+    model = Member
+    extra = 0
+    can_delete = False
+    fields = ("organization", "user", "role", "created_at")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
+        return super().get_queryset(request).select_related("organization", "user")
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+
+class UserForm(ModelForm[User]):
+    password = ReadOnlyPasswordHashField(help_text="The person chooses a new one by e-mail.")
+
+    class Meta:
+        model = User
+        fields = ["email", "name", "password", "is_active", "is_staff", "is_superuser"]
+
+
+@admin.register(User)
+class UserAdmin(admin.ModelAdmin[User]):
+    form = UserForm
+    list_display = ["email", "name", "is_active", "is_staff", "date_joined", "last_login"]
+    list_filter = ["is_active", "is_staff"]
+    search_fields = ["email", "name"]
+    ordering = ["email"]
+    inlines = [Members]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # create_org and invitations also give them a place
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False  # the audit record names people; deactivate them instead
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:  # noqa: FBT001
+        super().save_model(request, obj, form, change)
+        after = {name: form.cleaned_data[name] for name in form.changed_data}
+        audit.record("user.change", by=_operator(request), target=obj, after=after, request=request)
+
+
+@admin.register(Organization)
+class OrganizationAdmin(admin.ModelAdmin[Organization]):
+    list_display = ["name", "slug", "tier", "billing_mode", "people", "created_at", "suspended_at"]
+    list_filter = ["billing_mode", "tier", ("suspended_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "slug", "id", "members__user__email"]
+    fields = ["name", "slug", "tier", "billing_mode", "retention_days", "created_at", "suspended_at"]
+    readonly_fields = ["created_at", "suspended_at"]
+    ordering = ["-created_at"]
+    actions = ["suspend_chosen", "resume_chosen"]
+    inlines = [Members]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
+        return super().get_queryset(request).annotate(people_count=Count("members"))
+
+    @admin.display(ordering="people_count")
+    def people(self, organization: Organization) -> int:
+        count: int = organization.people_count  # type: ignore[attr-defined]  # get_queryset annotates it
+        return count
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # an organization needs an owner: manage.py create_org
+
+    def has_delete_permission(self, request: HttpRequest, obj: Organization | None = None) -> bool:
+        return False  # its books must stay; suspend it instead
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Organization,
+        form: ModelForm[Organization],
+        change: bool,  # noqa: FBT001  Django's signature
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        before = {name: form.initial.get(name) for name in form.changed_data}
+        after = {name: form.cleaned_data[name] for name in form.changed_data}
+        by = _operator(request)
+        audit.record(
+            "organization.change",
+            by=by,
+            organization=obj,
+            target=obj,
+            before=before,
+            after=after,
+            request=request,
+        )
+
+    @admin.action(description="Suspend")
+    def suspend_chosen(self, request: HttpRequest, chosen: QuerySet[Organization]) -> None:
+        for organization in chosen:
+            suspend(organization, _operator(request))
+
+    @admin.action(description="Lift the suspension")
+    def resume_chosen(self, request: HttpRequest, chosen: QuerySet[Organization]) -> None:
+        for organization in chosen:
+            resume(organization, _operator(request))
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnly[ApiKey]):
+    list_display = [
+        "name",
+        "last4",
+        "organization",
+        "created_by",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+        "revoked_at",
+    ]
+    list_select_related = ["organization", "created_by"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "last4", "organization__name", "organization__slug"]
+    exclude = ["digest"]
+    ordering = ["-created_at"]
+    actions = ["revoke_chosen"]
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return _operator(request).is_superuser
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke_chosen(self, request: HttpRequest, chosen: QuerySet[ApiKey]) -> None:
+        for key in chosen:
+            keys.revoke(key, _operator(request))
+
+
+@admin.register(AuditEntry)
+class AuditAdmin(ReadOnly[AuditEntry]):
+    list_display = [
+        "created_at",
+        "action",
+        "organization",
+        "actor_user",
+        "actor_key",
+        "target_type",
+        "target_id",
+    ]
+    list_select_related = ["organization", "actor_user", "actor_key"]
+    list_filter = ["action"]
+    search_fields = ["target_id", "actor_user__email", "organization__name", "organization__slug"]
+    ordering = ["-id"]
+    show_full_result_count = False
+
+
+def _operator(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
