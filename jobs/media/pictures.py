@@ -25,8 +25,9 @@ def look(file: BinaryIO, found: Type) -> dict[str, Any]:
             check_size(*webp_size(file))
         with Image.open(file, formats=[found.reader]) as image:
             check_size(*image.size)
-            sideways = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
             image.load()
+            # Asked after loading: Pillow turns a TIFF upright by itself and then forgets its orientation.
+            sideways = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
             width, height = image.size[::-1] if sideways else image.size
     except (MediaRefused, MemoryError):
         raise

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 HEAD = 4096
+ID3_HEADER = 10
+MAX_TAGS = 4
 GUID_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 # Boxes that a QuickTime or MP4 file may begin with.
 MOV_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"uuid"}
@@ -80,8 +82,8 @@ def sniff(file: BinaryIO) -> Type | None:
     head = file.read(HEAD)
     file.seek(0)
     found = _picture(head) or _riff(head) or _stream(head)
-    if found is None and head.startswith(b"ID3"):
-        return _after_tag(file, head)
+    if found is None and head.startswith(b"ID3") and len(head) > ID3_HEADER:
+        return _after_tags(file, head)
     return found
 
 
@@ -134,17 +136,19 @@ def _frame_sync(head: bytes) -> Type | None:
     return None if reserved else STREAMS["mp3"]
 
 
-def _after_tag(file: BinaryIO, head: bytes) -> Type | None:
-    """An ID3v2 tag comes before MP3, by bad habit before AAC and FLAC too. Its size has 7 bits per byte."""
-    size = 10
-    for byte in head[6:10]:
-        if byte & 0x80:
-            return None
-    size += head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    file.seek(size)
-    rest = file.read(HEAD)
+def _after_tags(file: BinaryIO, head: bytes) -> Type | None:
+    """ID3v2 tags come before MP3, by bad habit before AAC and FLAC too, and sometimes twice."""
+    at = 0
+    for _ in range(MAX_TAGS):
+        size = head[6:10]
+        if not head.startswith(b"ID3") or len(size) < 4 or any(byte & 0x80 for byte in size):  # noqa: PLR2004
+            break
+        # Four bytes of seven bits each; the tag's own header is not in them.
+        at += ID3_HEADER + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
+        file.seek(at)
+        head = file.read(HEAD)
     file.seek(0)
-    return STREAMS["flac"] if rest.startswith(b"fLaC") else _frame_sync(rest)
+    return STREAMS["flac"] if head.startswith(b"fLaC") else _frame_sync(head)
 
 
 def _still(head: bytes) -> str:

@@ -238,4 +238,4 @@ def test_damage_anywhere_never_reaches_the_caller(tmp_path, name, seed):
     path = tmp_path / "neutral"
     path.write_bytes(damaged)
     found = probe_or_refusal(path, kind)
-    assert isinstance(found, media.Probe) or found not in {"probe_timeout", ""}
+    assert isinstance(found, media.Probe) or not found.startswith("probe_")
