@@ -28,7 +28,14 @@ ENCODERS = ("libx264", "libopenh264", "h264_nvenc")
 ENCODER_VARIABLE = "VOICEREEL_H264_ENCODER"
 # A fixed thread count makes x264 repeat itself bit by bit; rendering has the other core.
 OPTIONS: dict[str, dict[str, str]] = {
-    "libx264": {"preset": "superfast", "crf": "19", "bf": "0", "threads": "1", "tune": "fastdecode"},
+    # Key frames three times finer than the rest: a coarse one every five seconds would be seen as a pulse.
+    "libx264": {
+        "preset": "superfast",
+        "crf": "19",
+        "bf": "0",
+        "threads": "1",
+        "x264-params": "ipratio=3:chroma-qp-offset=-4",
+    },
     "libopenh264": {"rc_mode": "quality", "allow_skip_frames": "0"},
     "h264_nvenc": {"preset": "p4", "rc": "constqp", "qp": "20", "bf": "0", "zerolatency": "1"},
 }

@@ -17,8 +17,8 @@ from .cascades import EYE_CASCADES, FACE_CASCADES, cascade
 
 MIN_FACE_PX = 36  # width of the face in the customer's picture, in pixels; below it there is no mouth to open
 MIN_FRAME_PX = 28  # width of the face in the film: below it nobody sees the mouth move
-SEARCH_SIDE = 900  # the search runs on a picture of about this size: cascades see faces from 24 px up
-MIN_SEARCH_PX = 30  # smallest window of the search
+SEARCH_SIDE = 720  # the search runs on a picture of about this size: cascades see faces from 24 px up
+MIN_SEARCH_PX = 28  # smallest window of the search
 TILTS = (0.0, -14.0, 14.0, -28.0, 28.0)  # degrees; a cascade itself forgives about 10
 # Votes a box needs (see _votes; a clear portrait gets 6).  Blobs, foliage and text reach 3, but rarely as the
 # main thing in the picture; turning the picture gives them more chances.
@@ -139,19 +139,20 @@ def _candidates(gray: AnyArray) -> list[_Box]:
     """Boxes that cascades see, in the plain and in the equalised picture, merged; a vote for each that
     agrees.
     """
-    clahe = cv2.createCLAHE(2.0, (8, 8)).apply(gray)
     boxes: list[_Box] = []
-    for image, worth in ((gray, 1.0), (clahe, 0.5)):
-        for name in FACE_CASCADES:
+    for image, worth in ((gray, 1.0), (cv2.createCLAHE(2.0, (8, 8)).apply(gray), 0.5)):
+        for place, name in enumerate(FACE_CASCADES):
             hits = cascade(name).detectMultiScale(image, 1.12, 4, minSize=(MIN_SEARCH_PX, MIN_SEARCH_PX))
             for hit in _centres(hits):
                 _vote(boxes, hit, worth)
+            if place == 1 and not boxes:
+                break  # what two cascades both overlook cannot get enough votes
     return boxes
 
 
 def _centres(hits: object) -> Iterator[tuple[float, float, float]]:
     for x, y, w, h in np.asarray(hits, np.float64).reshape(-1, 4):
-        yield x + w / 2, y + h / 2, w
+        yield float(x + w / 2), float(y + h / 2), float(w)
 
 
 def _vote(boxes: list[_Box], hit: tuple[float, float, float], worth: float) -> None:

@@ -12,7 +12,7 @@ from .lips import Lips
 CAVITY = (20.0, 17.0, 38.0)  # BGR of the throat in a well lit mouth
 TEETH = (196.0, 208.0, 214.0)  # BGR of enamel
 TONGUE = (98.0, 92.0, 172.0)  # BGR
-TEETH_HEIGHT = 0.085  # face units of the upper teeth that hang below the line
+TEETH_HEIGHT = 0.075  # face units of the upper teeth that hang below the line
 TOOTH_WIDTH = 0.095  # face units
 
 
@@ -46,7 +46,7 @@ def paint_tongue(source: Picture, x: Field, below: Field, lips: Lips) -> tuple[P
     """The layer that rides on the lower jaw: its colour, and its alpha 0..1.  It peeps over the lower lip."""
     s = (x - lips.x) / lips.half_width
     light = _light(source, s, below)
-    height = 0.115 * np.clip(1 - (s / 0.72) ** 2, 0, 1)
+    height = 0.10 * np.clip(1 - (s / 0.72) ** 2, 0, 1)
     alpha = smoothstep((below + height) / 0.05) * smoothstep((0.75 - np.abs(s)) / 0.3)
     shade = 0.55 + 0.45 * np.exp(-(((below + 0.03) / 0.06) ** 2))
     furrow = 1 - 0.18 * np.exp(-((s / 0.08) ** 2))

@@ -68,8 +68,9 @@ def find_lips(picture: Picture, face: Face) -> Lips:
     inside = np.abs(_x(columns) - middle) < half_width * 0.95
     if float(np.median(depth[inside])) < MIN_VALLEY:
         return Lips(0.0, USUAL_HALF_WIDTH, (0.0, 0.0, 0.0, USUAL_LINE), 0.0, measured=False)
-    # A line between closed lips is a thin valley, a gap between open ones a thick one.
-    gap = np.where(thin > 0.25 * thick, thin, thick)
+    # A gap between open lips is a thick valley, cut at its lower edge; a line between closed ones is cut in
+    # two.
+    gap = np.where(thin > 0.25 * thick, 0, thick)
     edge, teeth = _lower_edge(light, red, gap, path, np.abs(_x(columns) - middle) < half_width * 0.7)
     line = _fit(edge, depth, inside, middle, half_width)
     return Lips(middle, half_width, line, teeth / DOTS, measured=True)

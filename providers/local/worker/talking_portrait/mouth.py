@@ -10,6 +10,7 @@ look" offsets.
 # ruff: noqa: PLR2004 - thresholds of image and sound stand where they act, each with its meaning beside it
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from .arrays import Field, Picture, smoothstep
@@ -85,17 +86,19 @@ class Mouth:
         canvas[self.region.slices] = skin
         if abs(drop) < 1e-4 and abs(width) < 1e-4:
             return
-        canvas[self._slot.slices] = self._lips(drop, self._raise * max(pose.opening, 0.0), width)
+        canvas[self._slot.slices] = self._lips(pose.opening, drop, width)
 
     def _drop(self, pose: Pose) -> float:
         """Way of the lower lip: down to open; up over visible teeth where speech closes the mouth."""
         shut = max(0.0, 1 - pose.opening / 0.22) * pose.speaking
         return JAW_DROP * pose.opening - self._press * shut
 
-    def _lips(self, drop: float, lift: float, width: float) -> Picture:
-        low_map, up_map = self._low_warp.map((drop, width)), self._up_warp.map((lift, width))
-        image = over(look(self._tongue, low_map), self._back, look(self._tongue_alpha, low_map))
-        image = over(look(self._up, up_map), image, look(self._up_alpha, up_map))
+    def _lips(self, opening: float, drop: float, width: float) -> Picture:
+        low_map, up_map = self._low_warp.map((drop, width)), self._up_warp.map((self._raise * opening, width))
+        inside = over(look(self._tongue, low_map), self._back, look(self._tongue_alpha, low_map))
+        # Little light falls through lips that have only just parted.
+        inside = np.asarray(cv2.convertScaleAbs(inside, alpha=0.5 + 0.5 * min(1.0, opening / 0.6)), np.uint8)
+        image = over(look(self._up, up_map), inside, look(self._up_alpha, up_map))
         return over(look(self._low, low_map), image, look(self._low_alpha, low_map))
 
 
@@ -106,12 +109,12 @@ def _jaw(x: Field, y: Field, lips: Lips) -> Field:
     s = (x - lips.x) / lips.half_width
     below = np.maximum(y - lips.line_at(x), 0)
     lips_share = np.clip(1 - s * s, 0, 1) ** 1.1
-    jaw_share = np.exp(-(((x - lips.x) / 0.80) ** 4))
+    jaw_share = np.exp(-(((x - lips.x) / 0.74) ** 4))
     mix = smoothstep(below / 0.42)
     across = lips_share + (jaw_share - lips_share) * mix
     # The chin follows with 0.6 of the lip's way; the neck takes what is left and gives it back to the chest.
     chin = 0.4 * smoothstep(below / CHIN_BELOW_LINE)
-    neck = 0.6 * smoothstep((below - 0.8 * CHIN_BELOW_LINE) / 0.75)
+    neck = 0.6 * smoothstep((below - 0.8 * CHIN_BELOW_LINE) / 0.55)
     down = 1 - chin - neck
     return np.asarray(across * down, np.float32)
 
