@@ -60,7 +60,8 @@ class Home:
             return None
         if not isinstance(stack, dict) or not isinstance(stack.get("pid"), int):
             return None
-        return stack if started_at(stack["pid"]) == stack.get("started") else None
+        since = started_at(stack["pid"])
+        return stack if since is not None and since == stack.get("started") else None
 
 
 def home_at(directory: str | os.PathLike[str] | None = None) -> Home:
