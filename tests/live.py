@@ -31,6 +31,7 @@ QUICK = {
     "RETRY_STEP_MS": "200",
     "ORPHAN_SECONDS": "5",
     "RENDER_LEASE_SECONDS": "5",
+    "WAVESPEED_SYNC_SECONDS": "10",
     "EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend",
 }
 
@@ -55,7 +56,7 @@ class LiveStack:
             self.process = process.spawn(command, env=self.env, cwd=CHECKOUT, output=log.fileno())
         started = self.process
         ready = f"ready {self.url}\n"
-        process.until(lambda: started.poll() is not None or ready in self.logs(), seconds=90, pause=0.1)
+        process.until(lambda: started.poll() is not None or ready in self.logs(), seconds=150, pause=0.1)
         if ready not in self.logs():
             self.stop()
             pytest.fail(f"The stack did not start:\n{self.logs()[-6000:]}")

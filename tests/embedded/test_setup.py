@@ -138,3 +138,11 @@ def test_compose_runs_every_process():
     assert "gthread" in " ".join(services["web"]["command"])
     for queue in ("default,media", "cpu"):
         assert any(queue in service.get("command", []) for service in services.values())
+
+
+def test_every_setting_is_documented():
+    source = (CHECKOUT / "config" / "settings.py").read_text()
+    told = (CHECKOUT / "docs" / "settings.md").read_text()
+    names = set(re.findall(r"""env(?:_bool|_int|_list)?\("([A-Z0-9_]+)\"""", source))
+    assert len(names) > 30
+    assert {name for name in names if f"`{name}`" not in told} == set()

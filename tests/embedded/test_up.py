@@ -42,7 +42,7 @@ class Up:
     def wait_ready(self) -> None:
         ready = f"ready {self.url}\n"
         process.until(
-            lambda: self.popen.poll() is not None or ready in self.log.read_text(), seconds=120, pause=0.1
+            lambda: self.popen.poll() is not None or ready in self.log.read_text(), seconds=200, pause=0.1
         )
         assert self.log.read_text().count(ready) == 1, self.log.read_text()[-4000:]
 
