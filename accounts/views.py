@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 from django.conf import settings
@@ -20,6 +21,8 @@ from accounts.forms import InviteForm, KeyForm, RoleForm
 from accounts.models import ApiKey, Invitation, Member, Role, User
 from accounts.signup import INVITATION_SESSION_KEY
 from accounts.tenancy import Caller, choose_organization, org_view
+
+log = logging.getLogger(__name__)
 
 
 @login_required
@@ -70,8 +73,7 @@ def member_list(request: HttpRequest, caller: Caller) -> HttpResponse:
         except AccessError as error:
             form.add_error(None, error.message)
         else:
-            _mail_invitation(invitation, token)
-            messages.success(request, f"An invitation is on its way to {invitation.email}.")
+            messages.success(request, _send(invitation, token))
             return redirect("members")
     organization = caller.organization
     context = {
@@ -126,11 +128,17 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "accounts/invitation.html", {"invitation": found})
 
 
-def _mail_invitation(invitation: Invitation, token: str) -> None:
+def _send(invitation: Invitation, token: str) -> str:
+    """Mails the invitation; what to tell its author. An installation without mail still gets people in."""
     address = settings.PUBLIC_URL + reverse("invitation", args=[token])
     name = invitation.organization.name
     text = (
         f"Hello,\n\nyou are invited to join {name} on Voicereel. To accept, open\n\n{address}\n\n"
         "The link works for seven days and only for this e-mail address.\n\nVoicereel\n"
     )
-    send_mail(f"Join {name} on Voicereel", text, settings.DEFAULT_FROM_EMAIL, [invitation.email])
+    try:
+        send_mail(f"Join {name} on Voicereel", text, settings.DEFAULT_FROM_EMAIL, [invitation.email])
+    except OSError:  # every SMTP error is one
+        log.warning("an invitation could not be mailed", exc_info=True)
+        return f"The mail to {invitation.email} could not be sent. Give them this link yourself: {address}"
+    return f"An invitation is on its way to {invitation.email}. If it does not arrive, give them this link: {address}"

@@ -102,6 +102,22 @@ def test_a_removed_member_is_outside_at_once(alice_browser, bob):
     assert browser.get("/keys").status_code == 403
 
 
+def test_somebody_without_an_organization_can_at_least_sign_out(alice):
+    page = signed_in(alice).get("/")
+    assert page.status_code == 403
+    assert b"not a member of any organization" in page.content
+    assert b"/accounts/logout/" in page.content
+
+
+def test_a_forged_form_is_refused_on_a_page_of_ours(alice, org):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    response = browser.post("/keys", NEW_KEY)
+    assert response.status_code == 403
+    assert b"Please try again" in response.content
+    assert b"<style" not in response.content
+
+
 def test_the_last_owner_cannot_be_removed_by_the_page(alice_browser, alice):
     response = alice_browser.post(f"/members/{Member.objects.get(user=alice).pk}/remove", follow=True)
     assert b"keeps at least one owner" in response.content

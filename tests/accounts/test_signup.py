@@ -71,6 +71,17 @@ def test_a_signed_in_person_joins_by_the_mailed_link(alice_browser, org):
     assert org.members.get(user__email="dana@acme.example").role == "viewer"
 
 
+def test_an_invitation_that_cannot_be_mailed_is_handed_over_by_hand(alice_browser, org, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("accounts.views.send_mail", broken)
+    page = alice_browser.post("/members", {"email": "dana@acme.example", "role": "viewer"}, follow=True)
+    assert b"could not be sent" in page.content
+    link = re.search(r"/invitations/[\w-]+", page.content.decode())[0]
+    assert b"Join Acme" in Client().get(link).content
+
+
 def test_an_invitation_that_does_not_exist_is_404(db):
     assert Client().get("/invitations/nonsense").status_code == 404
 
