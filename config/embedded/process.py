@@ -16,7 +16,11 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 
 
-class MissingPartError(Exception):
+class StartError(Exception):
+    """Something does not start; the message is one line that says why."""
+
+
+class MissingPartError(StartError):
     """Something this machine lacks; the message is one line that says what to install."""
 
 

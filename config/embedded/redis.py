@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.embedded import process
 from config.embedded.home import write_private
-from config.embedded.process import MissingPartError
+from config.embedded.process import MissingPartError, StartError
 
 
 class Redis:
@@ -58,7 +58,7 @@ class Redis:
         assert child is not None, "launch() comes first"
         process.until(lambda: child.poll() is not None or process.answers(self.port), seconds=10)
         if child.poll() is not None or not process.answers(self.port):
-            raise RuntimeError(f"Redis did not start; see {self.directory / 'server.log'}")
+            raise StartError(f"Redis did not start; see {self.directory / 'server.log'}")
 
     def start(self) -> None:
         self.launch()

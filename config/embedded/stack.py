@@ -23,6 +23,7 @@ from typing import TextIO
 from config.embedded import process
 from config.embedded.home import CHECKOUT, VARIABLE, Home, started_at, write_private
 from config.embedded.postgres import Postgres
+from config.embedded.process import StartError
 from config.embedded.redis import Redis
 from config.embedded.supervisor import Child, Supervisor, kill_orphans
 
@@ -34,10 +35,6 @@ SHARED_PREFIXES = ("S3_", "FETCH_", "FAKE_")
 # Celery warns root about pickled messages; ours are JSON.
 NO_ROOT_LECTURE = "ignore:You're running the worker with superuser"
 BEAT_DELAY = 3.0  # nothing is due at once, and the others need both cores to start
-
-
-class StackError(Exception):
-    """The stack cannot start; the message is one line."""
 
 
 class Stack:
@@ -56,7 +53,7 @@ class Stack:
     def run(self, when_ready: Callable[[], None], *, patience: float = math.inf) -> None:
         """Starts everything, calls `when_ready` once it serves, stops everything when a signal asks.
 
-        A stack that does not serve after `patience` seconds is a StackError.
+        A stack that does not serve after `patience` seconds is a StartError.
         """
         with only_one_in(self.home):
             run_dir = self.home.root / "run"
@@ -72,7 +69,7 @@ class Stack:
                 self._write_stack_file()
                 supervisor.run(when_ready=when_ready, serves=self._serves, patience=patience)
             except TimeoutError as error:
-                raise StackError(str(error)) from None
+                raise StartError(str(error)) from None
             finally:
                 self.home.stack_file.unlink(missing_ok=True)
                 supervisor.stop()
@@ -122,7 +119,7 @@ class Stack:
         command = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity", "0"]
         done = subprocess.run(command, env=self.env, cwd=CHECKOUT, check=False, process_group=0)
         if done.returncode:
-            raise StackError(f"The migrations failed (manage.py migrate ended with {done.returncode}).")
+            raise StartError(f"The migrations failed (manage.py migrate ended with {done.returncode}).")
         stamp.write_text(state)
 
     def _children(self, run_dir: Path) -> list[Child]:
@@ -184,7 +181,7 @@ def only_one_in(home: Home) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             where = home.running() or {"url": "still starting", "pid": "unknown"}
-            raise StackError(
+            raise StartError(
                 f"A stack already runs in {home.root} ({where['url']}, pid {where['pid']}): "
                 "stop it or choose another --home."
             ) from None
@@ -195,12 +192,12 @@ def choose_port(wanted: int) -> int:
     """The wanted port, else 8000 or the next free one."""
     if wanted:
         if not process.is_free(wanted):
-            raise StackError(f"Port {wanted} is taken: choose another --port.")
+            raise StartError(f"Port {wanted} is taken: choose another --port.")
         return wanted
     for port in range(FIRST_PORT, FIRST_PORT + 100):
         if process.is_free(port):
             return port
-    raise StackError(f"No port from {FIRST_PORT} to {FIRST_PORT + 99} is free: choose one with --port.")
+    raise StartError(f"No port from {FIRST_PORT} to {FIRST_PORT + 99} is free: choose one with --port.")
 
 
 def migrations_state() -> str:

@@ -11,9 +11,9 @@ import httpx
 from django.core.management.base import BaseCommand, CommandError
 
 from config.embedded.home import home_at
-from config.embedded.process import MissingPartError
+from config.embedded.process import StartError
 from config.embedded.showcase import DemoError, Showcase
-from config.embedded.stack import Stack, StackError
+from config.embedded.stack import Stack
 
 PATIENCE = 120.0
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
                 stack = Stack(home, port=options["port"], out=out)
                 demo = Demo(stack, once=options["once"])
                 stack.run(when_ready=demo.start, patience=PATIENCE)
-            except (StackError, MissingPartError) as error:
+            except StartError as error:
                 raise CommandError(f"{error} The log is {log}") from None
         if demo.failure:
             raise CommandError(f"{demo.failure} The log is {log}")

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from config.embedded.home import home_at
-from config.embedded.process import MissingPartError
-from config.embedded.stack import Stack, StackError
+from config.embedded.process import StartError
+from config.embedded.stack import Stack
 
 
 class Command(BaseCommand):
@@ -27,5 +27,5 @@ class Command(BaseCommand):
         try:
             stack = Stack(home_at(options["home"]).make(), port=options["port"], out=sys.stdout)
             stack.run(when_ready=lambda: print(f"ready {stack.url}", flush=True))
-        except (StackError, MissingPartError) as error:
+        except StartError as error:
             raise CommandError(str(error)) from None
