@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 import pytest
 from django.core import mail
@@ -138,3 +139,23 @@ def test_a_new_organization_starts_with_the_welcome_credit(db, settings):
     settings.SIGNUP_CREDIT_USD = "0.50"
     sign_up(Client())
     assert ledger.balance(Organization.objects.get()).available_micros == 500_000
+
+
+NOBODY_LISTENS = {
+    "default": {"BACKEND": "accounts.cache.CalmRedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+}
+
+
+def test_people_get_in_while_redis_is_away(alice, org, settings):
+    settings.CACHES = NOBODY_LISTENS
+    wrong = Client().post("/accounts/login/", {"login": alice.email, "password": "wrong"})
+    assert (wrong.status_code, b"not correct" in wrong.content) == (200, True)
+    right = Client().post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+    assert right.status_code == 302
+
+
+def test_guessing_passwords_is_slowed_down(db):
+    # A person of their own: the count outlives the test.
+    guess = {"login": make_user(f"{uuid.uuid4().hex}@acme.example").email, "password": "wrong"}
+    answers = [Client().post("/accounts/login/", guess, REMOTE_ADDR="203.0.113.77") for _ in range(8)]
+    assert b"Too many failed" in answers[-1].content
