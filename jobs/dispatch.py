@@ -23,6 +23,7 @@ from django.db.models.functions import Now
 from billing import quotas
 from jobs import settle, storage
 from jobs.events import append, transition
+from jobs.gallery import workspace_prefix
 from jobs.models import Asset, Attempt, Job
 from jobs.states import ATTEMPT_OPEN, AttemptStatus, Status
 from jobs.types import Failure, new_id
@@ -188,7 +189,7 @@ def make_order(start: Start) -> Order:
         inputs=inputs,
         options=job.options,
         length_ms=job.length_ms,
-        workspace=storage.workspace(settle.workspace_prefix(attempt), seconds=ORDER_LIFE_SECONDS),
+        workspace=storage.workspace(workspace_prefix(attempt), seconds=ORDER_LIFE_SECONDS),
         life_seconds=ORDER_LIFE_SECONDS,
         route=start.route.settings,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
@@ -11,12 +12,13 @@ from django.db.models.functions import Now
 
 from accounts.models import Organization
 from jobs import storage
-from jobs.models import Asset, Job
-from jobs.states import FINAL
+from jobs.models import Asset, Attempt, Job
+from jobs.states import FINAL, Status
 
 log = logging.getLogger(__name__)
 
 BATCH = 500
+GRACE = timedelta(hours=1)
 
 
 def delete_jobs(organization: Organization, ids: list[UUID]) -> int:
@@ -36,6 +38,11 @@ def drop(assets: QuerySet[Asset]) -> int:
     return len(chosen)
 
 
+def workspace_prefix(attempt: Attempt) -> str:
+    """Where a render of this attempt keeps its clips and its result."""
+    return f"work/{attempt.id}"
+
+
 def expire_assets() -> int:
     """Delete the files whose retention is over; how many."""
     dropped = 0
@@ -44,6 +51,22 @@ def expire_assets() -> int:
     return dropped
 
 
+def clear_workspaces() -> int:
+    """Delete the clips and copies that finished attempts left behind; how many attempts.
+
+    An hour's grace: a late worker that was fenced off may still be uploading its last clip.
+    """
+    rows = Attempt.objects.filter(cleared=False, finished_at__lt=Now() - GRACE).exclude(
+        job__status=Status.SAVING
+    )
+    cleared = 0
+    for attempt in rows.order_by("finished_at")[:BATCH]:
+        storage.delete_under(workspace_prefix(attempt))
+        cleared += Attempt.objects.filter(pk=attempt.pk).update(cleared=True)
+    return cleared
+
+
 @shared_task(name="jobs.expire_assets")
 def expire_assets_task() -> None:
     expire_assets()
+    clear_workspaces()

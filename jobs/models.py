@@ -181,6 +181,7 @@ class Attempt(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     submitted_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    cleared = models.BooleanField(default=False, help_text="Its workspace in storage is gone.")
 
     class Meta:
         constraints = [
@@ -191,6 +192,11 @@ class Attempt(models.Model):
             ),
         ]
         indexes = [
+            models.Index(
+                fields=["finished_at"],
+                name="attempt_to_clear",
+                condition=Q(cleared=False, finished_at__isnull=False),
+            ),
             models.Index(
                 fields=["due_at"], name="attempt_poll_due", condition=Q(status__in=sorted(ATTEMPT_POLLED))
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from billing import ledger, quotas
 from billing.errors import BillingError
@@ -145,6 +147,7 @@ def _refuse(asset: Asset, code: str, message: str, hint: str = "") -> Unfit:
 def _fetched(job: Job, url: str, kind: Kind) -> Asset:
     """Fetch a foreign address into an Asset of the job's organization."""
     asset = Asset(id=new_id(), organization_id=job.organization_id, origin=Asset.Origin.FETCHED)
+    asset.expires_at = timezone.now() + timedelta(days=job.organization.retention_days)
     asset.filename = url.split("?", maxsplit=1)[0].rsplit("/", 1)[-1][:100] or "input"
     asset.key = storage.new_key(job.organization_id, asset.id, kind)
     with tempfile.TemporaryDirectory(prefix="voicereel-fetch-") as folder:

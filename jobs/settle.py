@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from billing import ledger
 from billing.quotes import Quote
 from jobs import fetch, media, notify, storage
 from jobs.events import transition
+from jobs.gallery import workspace_prefix
+from jobs.media.results import Kind
 from jobs.models import Asset, Attempt, Job
 from jobs.states import OPEN, AttemptStatus, Status
 from jobs.types import Failure, new_id
@@ -37,6 +43,8 @@ LENGTH_TOLERANCE_MS = 250
 OUTPUT_MAX_BYTES = 2 * 1024**3
 DOWNLOAD_SECONDS = 600
 
+# What is kept of a finished job, by role.
+SUFFIX = {"video": "mp4", "poster": "jpg", "preview": "mp4"}
 UNUSABLE = Failure("output_unusable", "The provider's result could not be used.", retryable=True)
 
 
@@ -51,10 +59,10 @@ class Saved:
 def save(job_id: str) -> None:
     """Copy, check and settle a job in `saving`, if nobody else is at it. Safe to call at any time."""
     due = Job.objects.filter(pk=job_id, status=Status.SAVING, due_at__lte=Now())
-    for job in leases.claim(due, seconds=SAVE_LEASE_SECONDS):
+    for job in leases.claim(due.select_related("organization"), seconds=SAVE_LEASE_SECONDS):
         try:
             saved = _copy_outputs(job)
-        except media.OutputRefused as refusal:
+        except (media.OutputRefused, media.MediaRefused) as refusal:
             log.warning("output of %s refused: %s", job.pk, refusal, extra={"job": job.pk})
             end(job, Status.FAILED, UNUSABLE, fence=job.fence)
         except Exception:
@@ -75,24 +83,36 @@ def _try_again(job: Job) -> None:
 
 
 def _copy_outputs(job: Job) -> list[Saved]:
+    """The video, checked, with a poster and a preview made of it, all in our storage."""
     attempt = job.attempts.filter(status=AttemptStatus.SUCCEEDED).latest("number")
     outputs: list[dict[str, Any]] = attempt.result["outputs"]
     with tempfile.TemporaryDirectory(prefix="voicereel-save-") as folder:
-        video = Path(folder) / "video"
-        source = next(output for output in outputs if output["kind"] == "video")
-        _bring(attempt, source, video)
-        probe = media.verify_output(
+        files = {role: Path(folder) / role for role in SUFFIX}
+        video = files["video"]
+        _bring(attempt, next(output for output in outputs if output["kind"] == "video"), video)
+        probes = _looked_at(job, files)
+        return [Saved(role, _store(job, role, path, probes[role])) for role, path in files.items()]
+
+
+def _looked_at(job: Job, files: dict[str, Path]) -> dict[str, media.Probe]:
+    """Check the video; make its poster and preview meanwhile. Each is a child process, so threads run side by side."""
+    video = files["video"]
+
+    def checked() -> media.Probe:
+        return media.verify_output(
             video, expect_ms=job.length_ms, tolerance_ms=LENGTH_TOLERANCE_MS, expect_audio=True
         )
-        poster, preview = Path(folder) / "poster.jpg", Path(folder) / "preview.mp4"
-        media.poster(video, poster)
-        media.preview(video, preview)
-        main = _store(job, "video", video, probe)
-        return [
-            Saved("video", main),
-            Saved("poster", _store(job, "poster", poster, media.probe(poster, expect="image"))),
-            Saved("preview", _store(job, "preview", preview, media.probe(preview, expect="video"))),
-        ]
+
+    def made(make: Callable[[Path, Path], None], role: str, kind: Kind) -> media.Probe:
+        make(video, files[role])
+        return media.probe(files[role], expect=kind)
+
+    with ThreadPoolExecutor(len(files)) as pool:
+        check = pool.submit(checked)
+        poster = pool.submit(made, media.poster, "poster", "image")
+        preview = pool.submit(made, media.preview, "preview", "video")
+        # The check first: its refusal says best what is wrong.
+        return {"video": check.result(), "poster": poster.result(), "preview": preview.result()}
 
 
 def _bring(attempt: Attempt, output: dict[str, Any], to: Path) -> None:
@@ -101,14 +121,6 @@ def _bring(attempt: Attempt, output: dict[str, Any], to: Path) -> None:
         storage.fetch(f"{workspace_prefix(attempt)}/{output['name']}", to)
     else:
         fetch.download(output["url"], to, max_bytes=OUTPUT_MAX_BYTES, timeout_seconds=DOWNLOAD_SECONDS)
-
-
-def workspace_prefix(attempt: Attempt) -> str:
-    """Where a render of this attempt keeps its clips and its result."""
-    return f"work/{attempt.id}"
-
-
-SUFFIX = {"video": "mp4", "poster": "jpg", "preview": "mp4"}
 
 
 def _store(job: Job, role: str, path: Path, probe: media.Probe) -> Asset:
@@ -130,6 +142,7 @@ def _store(job: Job, role: str, path: Path, probe: media.Probe) -> Asset:
         height=probe.height or 0,
         fps=probe.fps or 0.0,
         has_audio=probe.has_audio,
+        expires_at=timezone.now() + timedelta(days=job.organization.retention_days),
     )
     asset.key = storage.new_key(job.organization_id, asset.id, name)
     storage.put(asset.key, path, content_type=probe.content_type)

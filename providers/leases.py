@@ -24,7 +24,7 @@ def claim(due: models.QuerySet[M], *, seconds: float, limit: int = 1) -> list[M]
     Rows another worker is claiming at this moment are passed over (SKIP LOCKED).
     """
     with transaction.atomic():
-        rows: list[Any] = list(due.filter(FREE).select_for_update(skip_locked=True)[:limit])
+        rows: list[Any] = list(due.filter(FREE).select_for_update(skip_locked=True, of=("self",))[:limit])
         if rows:
             mine = due.model._default_manager.filter(pk__in=[row.pk for row in rows])  # noqa: SLF001  Django's name
             mine.update(lease_until=Now() + timedelta(seconds=seconds), fence=F("fence") + 1)

@@ -29,6 +29,7 @@ __all__ = [
     "backend",
     "copy",
     "delete",
+    "delete_under",
     "exists",
     "fetch",
     "new_key",
@@ -81,6 +82,13 @@ def size(key: str) -> int | None:
 def delete(keys: Iterable[str]) -> None:
     """Remove objects; those already gone are fine."""
     backend().delete([checked(key) for key in keys])
+
+
+def delete_under(prefix: str) -> int:
+    """Remove every object of a folder; how many."""
+    found = backend().under(checked(prefix))
+    backend().delete(found)
+    return len(found)
 
 
 def copy(src: str, dst: str) -> None:

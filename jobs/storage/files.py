@@ -77,6 +77,11 @@ class FileBackend:
                 with suppress(OSError):
                     place.parent.rmdir()
 
+    def under(self, prefix: str) -> list[str]:
+        root = self.path(prefix)
+        with _errors():
+            return [f"{prefix}/{place.relative_to(root)}" for place in root.rglob("*") if place.is_file()]
+
     def copy(self, src: str, dst: str) -> None:
         self.put(dst, self.path(src), "")
 

@@ -61,6 +61,12 @@ class S3Backend:
             if answer.get("Errors"):
                 raise StorageUnavailable(f"{len(answer['Errors'])} objects were not deleted")
 
+    def under(self, prefix: str) -> list[str]:
+        pages = self._client.get_paginator("list_objects_v2")
+        with _errors(prefix):
+            found = pages.paginate(Bucket=self._storage.bucket_name, Prefix=f"{prefix}/")
+            return [entry["Key"] for page in found for entry in page.get("Contents", ())]
+
     def copy(self, src: str, dst: str) -> None:
         with _errors(src):
             self._client.copy(self._object(src), **self._object(dst))

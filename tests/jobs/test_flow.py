@@ -8,6 +8,7 @@ from billing import ledger
 from jobs.cancel import cancel, cancel_at_provider
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
 from jobs.expire import expire
+from jobs.gallery import clear_workspaces, expire_assets
 from jobs.models import Asset, Attempt, Job, JobEvent
 from jobs.states import Status
 from jobs.submit import submit
@@ -48,7 +49,12 @@ def test_a_job_becomes_a_video_and_is_charged_its_quote(funded, caller):
     assert abs(video.duration_ms - 4000) <= 100
     assert {"poster", "preview"} <= set(Asset.objects.filter(job=job).values_list("role", flat=True))
     kinds = types(job)
-    assert [k for k in kinds if k not in {"phase", "progress"}] == ["created", "running", "saving", "succeeded"]
+    assert [k for k in kinds if k not in {"phase", "progress"}] == [
+        "created",
+        "running",
+        "saving",
+        "succeeded",
+    ]
 
 
 def test_a_failed_job_is_free(funded, caller):
@@ -200,7 +206,9 @@ def test_another_organizations_file_does_not_exist(funded, caller, other_org):
     order = drive.request(funded)
     theirs = drive.asset(other_org, "image")
     with pytest.raises(Invalid) as refusal:
-        submit(caller, drive.JobRequest(**{**vars(order), "inputs": {**order.inputs, "image": str(theirs.id)}}))
+        submit(
+            caller, drive.JobRequest(**{**vars(order), "inputs": {**order.inputs, "image": str(theirs.id)}})
+        )
     assert (refusal.value.code, refusal.value.field) == ("file_unknown", "image")
 
 
@@ -253,3 +261,24 @@ def test_running_jobs_are_limited_and_shared_fairly(funded, caller, other_org, c
     assert drive.dispatch.dispatch() == 2
     running = set(Job.objects.filter(status=Status.RUNNING).values_list("pk", flat=True))
     assert running == {mine[0].pk, theirs.pk}
+
+
+def test_what_a_render_left_behind_is_cleared_an_hour_later(funded, caller):
+    job = ended(submit(caller, drive.request(funded)))
+    attempt = job.attempts.get()
+    left = f"work/{attempt.pk}/output.mp4"
+    assert drive.storage.exists(left)
+    assert clear_workspaces() == 0
+    Attempt.objects.update(finished_at="2020-01-01T00:00:00Z")
+    assert clear_workspaces() == 1
+    assert not drive.storage.exists(left)
+    assert drive.storage.exists(Asset.objects.get(job=job, role="video").key)
+
+
+def test_files_whose_time_is_up_are_deleted(funded, caller):
+    job = ended(submit(caller, drive.request(funded)))
+    video = Asset.objects.get(job=job, role="video")
+    assert expire_assets() == 0
+    Asset.objects.filter(pk=video.pk).update(expires_at="2020-01-01T00:00:00Z")
+    assert expire_assets() == 1
+    assert not drive.storage.exists(video.key)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
+from django.db.models import Count, OuterRef, Subquery
 from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -56,20 +58,31 @@ class View(APIView):
         return row
 
     def shown(self, row: Job) -> dict[str, Any]:
-        outputs: list[Asset] = []
-        if row.status == Status.SUCCEEDED:
-            outputs = list(Asset.objects.live().filter(job_id=row.pk).order_by("-role"))
-        position = queue_position(row) if row.status == Status.QUEUED else None
-        return wire.job(row, [(item, address(item)) for item in outputs], position)
+        return shown([row])[0]
+
+
+def shown(rows: Sequence[Job]) -> list[dict[str, Any]]:
+    """Jobs with their outputs and places in the queue: two queries, however many they are."""
+    done = [row.pk for row in rows if row.status == Status.SUCCEEDED]
+    outputs: dict[UUID, list[tuple[Asset, str]]] = defaultdict(list)
+    if done:
+        for item in Asset.objects.live().filter(job_id__in=done).order_by("-role"):  # video, preview, poster
+            outputs[cast(UUID, item.job_id)].append((item, address(item)))
+    places = queue_positions([row.pk for row in rows if row.status == Status.QUEUED])
+    return [wire.job(row, outputs[row.pk], places.get(row.pk)) for row in rows]
+
+
+def queue_positions(ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many queued jobs were there before each, over all organizations, plus one."""
+    if not ids:
+        return {}
+    before = Job.objects.filter(status=Status.QUEUED, pk__lte=OuterRef("pk")).order_by().values("status")
+    counted = before.annotate(n=Count("pk")).values("n")
+    return dict(Job.objects.filter(pk__in=ids).annotate(place=Subquery(counted)).values_list("pk", "place"))
 
 
 def address(asset: Asset) -> str:
     return storage.asset_url(asset.id, asset.filename)
-
-
-def queue_position(row: Job) -> int:
-    """How many queued jobs were there before this one, over all organizations, plus one."""
-    return Job.objects.filter(status=Status.QUEUED, pk__lte=row.pk).count()
 
 
 class Jobs(View):
@@ -87,7 +100,7 @@ class Jobs(View):
             rows = rows.filter(pk__lt=_uuid("after", after))
         limit = _number(request, "limit", PAGE, MOST)
         page = list(rows[: limit + 1])
-        data = [self.shown(row) for row in page[:limit]]
+        data = shown(page[:limit])
         return Response(
             {
                 "data": data,
