@@ -1,7 +1,6 @@
-"""Holds a second by 16 threads on ONE organization, beside the floor: bare psycopg moving money between two
-rows.
+"""Holds a second by 16 threads on ONE organization, beside the floor: bare psycopg between two rows.
 
-python -m bench.ledger [--seconds 5] [--threads 16]
+    python -m bench.ledger [--seconds 5] [--threads 16]
 
 Both run against the same server in turn, three rounds, medians. Without DATABASE_URL a throw-away PostgreSQL
 is started; with it, a database of its own is made on that server and dropped again.

@@ -63,7 +63,10 @@ def history(organization: Organization) -> OrgQuerySet[Transfer]:
 def grant(
     organization: Organization, amount_micros: int, *, reference: str, reason: str, actor: User | None = None
 ) -> Transfer:
-    """Credit given, not bought. The same reference again returns the first transfer and posts nothing."""
+    """Credit given, not bought. The same reference again returns the first transfer and posts nothing.
+
+    It is stored as "grant:<reference>", whether or not the caller wrote the word before it.
+    """
     return _deposit(TransferKind.GRANT, organization, amount_micros, reference, reason, actor)
 
 
@@ -84,7 +87,7 @@ def _deposit(
 ) -> Transfer:
     if amount <= 0:
         raise ValueError(f"a {kind} must be more than zero, not {amount}")
-    reference = f"{kind.value}:{reference}"
+    reference = f"{kind.value}:" + reference.removeprefix(f"{kind.value}:")
     lock(organization.pk)
     known = Transfer.objects.filter(reference=reference).first()
     if known is None:

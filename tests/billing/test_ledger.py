@@ -267,6 +267,10 @@ class TestMoneyIn:
             ledger.grant(other_org, USD, reference="a", reason="")
         assert books(other_org) == (0, 0)
 
+    def test_the_word_before_a_reference_may_be_written_or_not(self, org):
+        first = ledger.grant(org, USD, reference="welcome", reason="")
+        assert ledger.grant(org, USD, reference="grant:welcome", reason="") == first
+
     @pytest.mark.parametrize("amount", [0, -1])
     def test_nothing_is_no_grant(self, org, amount):
         with pytest.raises(ValueError, match="more than zero"):
