@@ -71,7 +71,8 @@ class FileBackend:
     def delete(self, keys: Iterable[str]) -> None:
         with _errors():
             for key in keys:
-                place = self.path(key)
+                # Not through `path`: what a killed upload left half-written has a name that no key has.
+                place = Path(self._storage.path(key))
                 place.unlink(missing_ok=True)
                 # The folder was this object's own; a folder with others stays.
                 with suppress(OSError):
