@@ -17,9 +17,11 @@ from billing.errors import BillingError
 from jobs.dialects.wavespeed.wire.faults import INTERNAL, Fault, fault
 from jobs.dialects.wavespeed.wire.submissions import Base64WithWebhook
 from jobs.errors import JobError
+from jobs.storage import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
+STORE_AWAY = Fault(503, "storage_unavailable", "The file store does not answer. Please try again.", 5)
 NO_KEY = Fault(
     401, "missing_key", "Invalid authentication: send your API key as `Authorization: Bearer <key>`."
 )
@@ -51,6 +53,9 @@ def _fault(error: Exception) -> Fault:
             return _framework(error)
         case Http404():
             return Fault(404, "not_found", "There is nothing at this address.")
+        case StorageUnavailable():
+            log.warning("the file store did not answer: %s", error)
+            return STORE_AWAY
         case SuspiciousOperation():
             return Fault(400, "bad_request", "This request cannot be read.")
     return INTERNAL

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from accounts.tenancy import Caller
 from billing.quotes import Quote
 from jobs.dialects.wavespeed.wire.submissions import split
 from jobs.errors import Invalid
 from jobs.inputs import check_input
+from jobs.media.results import Kind
 from jobs.models import Asset
 from jobs.prepare import Unfit, look_into
 from jobs.submit import Source, checked_options, price, resolve
@@ -43,7 +44,7 @@ def _length_ms(model: Model, source: Source | None) -> int | None:
     wanted = model.inputs[model.length_from]
     if asset.status == Asset.Status.PENDING:
         try:
-            asset = look_into(asset, wanted.kind)
+            asset = look_into(asset, cast(Kind, wanted.kind))
         except Unfit as unfit:
             raise Invalid(unfit.failure.code, unfit.failure.message, field=wanted.role) from None
     check_input(wanted, asset)

@@ -204,4 +204,7 @@ def test_models_tell_their_inputs_options_and_prices(org, api):
         ("480p", 30_000),
         ("720p", 60_000),
     }
-    assert "wan-2.2-animate" in shown
+    assert (speech["preview"], shown["wan-2.2-animate"]["preview"]) == (True, False)
+    drive.fake_route(org)
+    shown = {model["id"]: model for model in api.get("/v1/models").json()["data"]}
+    assert shown[MODEL]["preview"] is False  # the organization's own route is no preview engine
