@@ -142,6 +142,7 @@ def _routes(job: Job, attempts: list[Attempt], by_route: Counter[int]) -> list[R
 
 def _written(job: Job, route: Route, number: int) -> Start | None:
     fields: dict[str, Any] = {"lease_until": None, "tries": 0, "phase": "waiting", "progress": 0.0}
+    fields["preview"] = route.preview
     if job.started_at is None:
         fields["started_at"] = Now()
     if not transition(

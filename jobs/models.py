@@ -103,6 +103,9 @@ class Job(models.Model):
     detail = models.JSONField(
         default=dict, help_text="clip, clips and what else the provider says of its progress"
     )
+    preview = models.BooleanField(
+        default=False, help_text="rendered by a preview engine, not by the model itself"
+    )
     length_ms = models.BigIntegerField(default=0, help_text="of the input whose length is billed")
     quote = models.JSONField(default=dict)
     quoted_micros = models.BigIntegerField(default=0)

@@ -39,6 +39,11 @@ class Route(models.Model):
     def __str__(self) -> str:
         return f"{self.model} by {self.provider}"
 
+    @property
+    def preview(self) -> bool:
+        """Its engine only previews the model."""
+        return bool(self.settings.get("preview", False))
+
 
 class Render(models.Model):
     """One order on our own machines. Claimed with a lease and a fence; the state is in the row alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
@@ -50,6 +51,17 @@ def candidates(
     free = [r for r in fitting if r.max_running is None or running.get(r.id, 0) < r.max_running]
     # A weighted shuffle inside each priority: the larger the weight, the likelier the earlier place.
     return sorted(free, key=lambda r: (r.priority, -(random.random() ** (1.0 / max(r.weight, 1)))))
+
+
+def only_previews(organization_id: UUID) -> frozenset[str]:
+    """The models that nothing but preview engines serve for this organization now; one statement."""
+    rows = Route.objects.filter(Q(organization=None) | Q(organization=organization_id), enabled=True)
+    by_model: dict[str, list[Route]] = defaultdict(list)
+    for route in rows:
+        if _configured(route.provider):
+            by_model[route.model].append(route)
+    chosen = {model: [r for r in routes if r.organization_id] or routes for model, routes in by_model.items()}
+    return frozenset(model for model, routes in chosen.items() if all(route.preview for route in routes))
 
 
 def require_route(model: str, organization_id: UUID, *, length_ms: int = 0) -> None:

@@ -9,7 +9,7 @@ def seed(apps, schema_editor):
         model="wan-2.2-s2v",
         provider="local",
         organization=None,
-        defaults={"settings": {"engine": "talking_portrait", "queue": "cpu"}, "max_running": 8},
+        defaults={"settings": {"engine": "talking_portrait", "queue": "cpu", "preview": True}, "max_running": 8},
     )
 
 

@@ -25,7 +25,7 @@ from jobs.events import job_events
 from jobs.models import Asset, Job
 from jobs.states import Status
 from jobs.submit import submit
-from providers import catalogue
+from providers import catalogue, routing
 
 PAGE = 50
 MOST = 200
@@ -157,9 +157,15 @@ class OneFile(View):
 
 class Models(View):
     def get(self, request: Request) -> Response:
-        prices = quotes.price_list(self.caller.organization)
+        organization = self.caller.organization
+        prices = quotes.price_list(organization)
+        previews = routing.only_previews(organization.pk)
         shown = [
-            wire.model(entry, [wire.price_of(price) for price in prices if price.model == entry.slug])
+            wire.model(
+                entry,
+                [wire.price_of(price) for price in prices if price.model == entry.slug],
+                preview=entry.slug in previews,
+            )
             for entry in catalogue.models().values()
         ]
         return Response({"data": shown})

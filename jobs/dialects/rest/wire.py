@@ -63,6 +63,7 @@ def job(row: Job, outputs: Sequence[tuple[Asset, str]], queue_position: int | No
         "id": str(row.id),
         "object": "job",
         "model": row.model,
+        "preview": row.preview,
         "status": row.status,
         "phase": row.phase,
         "progress": round(row.progress, 4),
@@ -135,7 +136,7 @@ def event(row: JobEvent) -> dict[str, Any]:
     }
 
 
-def model(entry: Model, prices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def model(entry: Model, prices: Sequence[Mapping[str, Any]], *, preview: bool) -> dict[str, Any]:
     inputs = {
         role: {
             "kind": wanted.kind,
@@ -150,6 +151,7 @@ def model(entry: Model, prices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "object": "model",
         "name": entry.name,
         "description": entry.description,
+        "preview": preview,
         "inputs": inputs,
         "options": entry.options,
         "prices": list(prices),
