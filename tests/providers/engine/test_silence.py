@@ -24,7 +24,7 @@ def speaking(sample) -> float:
 
 @pytest.mark.parametrize("kind", ["digital silence", "room noise", "mains hum"])
 def test_silence_leaves_the_mouth_still(tmp_path, speaking, kind):
-    time = np.arange(4 * RATE) / RATE
+    time = np.arange(2 * RATE) / RATE
     sound = {
         "digital silence": np.zeros_like(time),
         "room noise": np.random.default_rng(0).normal(0, 0.01, time.size),
@@ -34,17 +34,16 @@ def test_silence_leaves_the_mouth_still(tmp_path, speaking, kind):
     assert lipsync.motion(opening_of(run)) <= 0.1 * speaking
 
 
-def test_pauses_within_speech_are_still_and_quiet_speech_is_not(tmp_path, speaking):
+def test_a_pause_after_speech_is_still(tmp_path, speaking):
     samples, rate = rendering.read_wav(rendering.SPEECH)
-    loud, pause = samples[: 3 * rate], np.zeros(3 * rate)
-    voice = np.concatenate([loud, pause, loud * 0.03])
+    voice = np.concatenate([samples[: 2 * rate], np.zeros(2 * rate)])
     run = rendering.render(tmp_path, audio=rendering.write_wav(tmp_path / "voice", voice, rate))
     opening = opening_of(run)
-    assert lipsync.motion(opening[80:145]) <= 0.1 * speaking
+    assert lipsync.motion(opening[58:]) <= 0.1 * speaking
 
 
 def test_quiet_recordings_open_the_mouth_as_far(tmp_path, speaking):
-    run = rendering.render(tmp_path, audio=rendering.speech(tmp_path / "voice", 4, gain=0.02))
+    run = rendering.render(tmp_path, audio=rendering.speech(tmp_path / "voice", 3, gain=0.02))
     opening = opening_of(run)
     assert lipsync.motion(opening) > 0.6 * speaking
     energy = lipsync.loudness(tmp_path / "voice", 25, len(opening))

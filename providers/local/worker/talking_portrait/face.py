@@ -17,14 +17,15 @@ from .cascades import EYE_CASCADES, FACE_CASCADES, cascade
 
 MIN_FACE_PX = 36  # width of the face in the customer's picture, in pixels; below it there is no mouth to open
 MIN_FRAME_PX = 28  # width of the face in the film: below it nobody sees the mouth move
-SEARCH_SIDE = 720  # the search runs on a picture of about this size: cascades see faces from 24 px up
+# Boxes are searched in small pictures first: (degrees of tilt, pixels of the longer side).  A cascade itself
+# forgives about 10 degrees of tilt; a face in one of the later, costlier searches is small or tilted.
+SEARCHES = ((0.0, 360), (0.0, 720), (-14.0, 420), (14.0, 420), (-28.0, 420), (28.0, 420))
+DETAIL_SIDE = 720  # eyes are looked for in a picture of this size
 MIN_SEARCH_PX = 28  # smallest window of the search
-TILTS = (0.0, -14.0, 14.0, -28.0, 28.0)  # degrees; a cascade itself forgives about 10
 # Votes a box needs (see _votes; a clear portrait gets 6).  Blobs, foliage and text reach 3, but rarely as the
 # main thing in the picture; turning the picture gives them more chances.
 VOTES_WHEN_LARGE, VOTES = 3.5, 4.5
 LARGE = 0.25  # of the longer side
-TILTED_SIDE = 600  # the search for tilted faces runs on a smaller picture: it costs four times as much
 # Frontal boxes of these cascades, in box widths: where eyes lie and how far they are apart (measured on
 # portraits).
 EYE_LINE, EYE_GAP = 0.385, 0.42
@@ -76,13 +77,17 @@ class _Box:
     side: float
     votes: float
 
+    def enlarged(self, factor: float) -> _Box:
+        """The same box in a larger picture."""
+        return _Box(self.x * factor, self.y * factor, self.side * factor, self.votes)
+
 
 def find_face(picture: Picture) -> Face:
     """The largest usable face.  Raises `RenderError` ``face_not_found``."""
     too_small = False
-    for tilt in TILTS:
-        gray, scale = _search_picture(picture, TILTED_SIDE if tilt else SEARCH_SIDE)
-        faces = [face.scaled(1 / scale) for face in _faces_at(gray, tilt)]
+    detail, scale = _search_picture(picture, DETAIL_SIDE)
+    for tilt, side in SEARCHES:
+        faces = [face.scaled(1 / scale) for face in _faces_at(detail, tilt, side / DETAIL_SIDE)]
         usable = [face for face in faces if face.width >= MIN_FACE_PX]
         if usable:
             return max(usable, key=lambda face: face.unit)
@@ -114,17 +119,21 @@ def _no_face(message: str, hint: str) -> RenderError:
     return RenderError("face_not_found", message, hint)
 
 
-def _faces_at(gray: AnyArray, tilt: float) -> list[Face]:
-    height, width = gray.shape
+def _faces_at(detail: AnyArray, tilt: float, reduction: float) -> list[Face]:
+    """Faces in a picture turned upright by `tilt` degrees; their boxes are searched at a `reduction` of its size."""
+    height, width = detail.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), tilt, 1.0)
     turned = (
-        gray if tilt == 0 else cv2.warpAffine(gray, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        detail
+        if tilt == 0
+        else cv2.warpAffine(detail, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
     )
     back = cv2.invertAffineTransform(turn)
+    small = cv2.resize(turned, None, fx=reduction, fy=reduction, interpolation=cv2.INTER_AREA)
     faces = []
-    for box in _candidates(turned):
+    for box in (found.enlarged(1 / reduction) for found in _candidates(small)):
         eyes = _eyes(turned, box)
-        large = tilt == 0 and box.side >= LARGE * max(gray.shape)
+        large = tilt == 0 and box.side >= LARGE * max(detail.shape)
         if _votes(turned, box, eyes) >= (VOTES_WHEN_LARGE if large else VOTES):
             faces.append(_turned_back(_face(box, eyes), back, tilt))
     return faces
