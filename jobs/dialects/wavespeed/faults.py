@@ -56,7 +56,7 @@ def _fault(error: Exception) -> Fault:
         case StorageUnavailable():
             log.warning("the file store did not answer: %s", error)
             return STORE_AWAY
-        case SuspiciousOperation():
+        case SuspiciousOperation() | RecursionError():
             return Fault(400, "bad_request", "This request cannot be read.")
     return INTERNAL
 

@@ -103,6 +103,13 @@ def test_bodies_that_are_no_object(wave, body):
     assert not Job.objects.exists()
 
 
+@pytest.mark.parametrize("depth", [500, 900, 980, 5000])
+@pytest.mark.parametrize("name", ["prompt", "seed", "image", "nonsense"])
+def test_values_nested_too_deeply(wave, depth, name):
+    body = f'{{"{name}": {"[" * depth}{"]" * depth}}}'
+    is_ours(wave.client.generic("POST", S2V, body.encode(), content_type="application/json"), 400)
+
+
 def test_a_body_of_another_type(wave):
     is_ours(wave.client.generic("POST", S2V, b"a=b", content_type="application/x-www-form-urlencoded"), 415)
 

@@ -11,11 +11,13 @@ from django.test.utils import override_settings
 from accounts.models import Organization
 from billing import ledger
 from jobs import cancel, storage
+from jobs.dialects.wavespeed import waiting
 from jobs.models import Asset, Job
 from jobs.states import Status
 from jobs.submit import submit
 from jobs.types import JobRequest
 from providers.models import Route
+from tests.dialects.wavespeed.clock import Clock
 from tests.dialects.wavespeed.conftest import ANIMATE, S2V
 from tests.dialects.wavespeed.shapes import captured, missing
 from tests.jobs import drive
@@ -361,14 +363,14 @@ def test_sync_gives_up_with_the_marks_of_a_timeout(wave, inputs):
 
 
 def test_sync_waits_for_the_end(wave, inputs, monkeypatch):
-    monkeypatch.setattr("jobs.dialects.wavespeed.waiting.time.sleep", lambda seconds: drive.step())
+    monkeypatch.setattr(waiting, "time", Clock(lambda seconds: drive.step()))
     data = wave.post(S2V, {**inputs, "enable_sync_mode": True, "prompt": "[fake seconds=0.1]"}).json()["data"]
     assert data["status"] == "completed"
     assert len(data["outputs"]) == 1
 
 
 def test_sync_tells_of_a_failure(wave, inputs, monkeypatch):
-    monkeypatch.setattr("jobs.dialects.wavespeed.waiting.time.sleep", lambda seconds: drive.step())
+    monkeypatch.setattr(waiting, "time", Clock(lambda seconds: drive.step()))
     data = wave.post(
         S2V, {**inputs, "enable_sync_mode": True, "prompt": "[fake fail=face_not_found]"}
     ).json()["data"]
