@@ -94,8 +94,9 @@ def test_head_tells_the_size(client, asset):
     assert answer.content == b""
 
 
-def test_an_upload_nobody_has_looked_into_is_no_web_page(client, kind, org, tmp_path):
-    pending = make_asset(org, tmp_path, status=Asset.Status.PENDING, content_type="text/html", sha256="")
+@pytest.mark.parametrize("claimed", ["text/html", "image/svg+xml", "video/mp4"])
+def test_an_upload_nobody_has_looked_into_is_a_plain_download(client, kind, org, tmp_path, claimed):
+    pending = make_asset(org, tmp_path, status=Asset.Status.PENDING, content_type=claimed, sha256="")
     _, headers, _ = get(client, pending)
     assert headers["Content-Type"] == "application/octet-stream"
     assert headers["Content-Disposition"].startswith("attachment")

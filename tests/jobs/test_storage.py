@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import socket
 import time
 import uuid
@@ -72,10 +71,8 @@ def put_address(key: str, **options) -> storage.SignedPut:
 
 def tampered(url: str) -> str:
     """The address with one letter of its signature changed."""
-    last = re.search(r"[0-9a-zA-Z](?=[^0-9a-zA-Z]*$)", url)
-    assert last
-    letter = "a" if last[0] != "a" else "b"
-    return url[: last.start() - 5] + letter + url[last.start() - 4 :]
+    at = len(url) - 6
+    return url[:at] + ("a" if url[at] != "a" else "b") + url[at + 1 :]
 
 
 # --- objects ---------------------------------------------------------------------------------------------------
@@ -111,6 +108,19 @@ def test_a_copy_lives_on(stored):
     storage.copy(stored, f"{stored}.copy")
     storage.delete([stored])
     assert storage.size(f"{stored}.copy") == len(CONTENT)
+
+
+def test_a_folder_is_cleared_with_everything_in_it(kind, source):
+    folder, neighbour = f"work/{uuid.uuid4()}", f"work/{uuid.uuid4()}"
+    for name in ("a.mp4", "b.mp4", "deep/c.mp4"):
+        storage.put(f"{folder}/{name}", source, content_type="video/mp4")
+    storage.put(f"{neighbour}/a.mp4", source, content_type="video/mp4")
+    storage.put(f"{folder}x/a.mp4", source, content_type="video/mp4")
+    assert storage.delete_under(folder) == 3
+    assert storage.delete_under(folder) == 0
+    assert not storage.exists(f"{folder}/deep/c.mp4")
+    assert storage.exists(f"{neighbour}/a.mp4")
+    assert storage.exists(f"{folder}x/a.mp4")
 
 
 def test_deleting_is_final_and_forgiving(stored):
@@ -222,6 +232,14 @@ def test_a_finished_object_is_not_overwritten(key):
     assert storage.size(key) == len(CONTENT)
 
 
+def test_leaving_the_condition_out_overwrites_nothing(key):
+    put = put_address(key)
+    assert httpx.put(put.url, headers=put.headers, content=CONTENT).status_code == 200
+    bare = {"Content-Type": "audio/wav"}
+    assert httpx.put(put.url, headers=bare, content=OTHER).status_code in {403, 409, 412}
+    assert storage.size(key) == len(CONTENT)
+
+
 def test_an_address_that_may_overwrite_does(key):
     put = put_address(key, overwrite=True)
     assert httpx.put(put.url, headers=put.headers, content=CONTENT).status_code == 200
@@ -318,6 +336,13 @@ def test_a_broken_write_leaves_neither_half_nor_old(files, tmp_path):
 
     with pytest.raises(RuntimeError):
         write_half()
+    assert leftovers(files) == []
+
+
+def test_what_a_killed_upload_left_is_cleared_too(files):
+    (files / "work" / "w").mkdir(parents=True)
+    (files / "work" / "w" / ".clip.mp4.0123.part").write_bytes(b"half")
+    assert storage.delete_under("work/w") == 1
     assert leftovers(files) == []
 
 
