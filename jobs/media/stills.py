@@ -63,7 +63,7 @@ def preview(file: BinaryIO, dest: str, encoder: str) -> dict[str, Any]:
                 continue
             if stream is None:
                 stream = _preview_stream(out, encoder, frame)
-            small = frame.reformat(width=stream.width, height=stream.height, format="yuv420p")
+            small = frame.reformat(width=stream.width, height=stream.height, format="yuv420p", threads=1)
             small.pts, small.time_base = tick, Fraction(1, PREVIEW_FPS)
             out.mux(stream.encode(small))
             written = tick + 1
@@ -167,5 +167,5 @@ def _frames(file: BinaryIO) -> Iterator[tuple[float, VideoFrame]]:
 
 
 def _upright(frame: VideoFrame) -> Image.Image:
-    picture: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+    picture: Image.Image = frame.to_image(threads=1)  # type: ignore[no-untyped-call]
     return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
