@@ -29,6 +29,8 @@ STILL = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=64 * MIB)
 # Ten minutes of 720p decode in about 40 s.
 WHOLE = Limits(memory_bytes=MEMORY, cpu_seconds=300, file_bytes=ANSWER)
 WALL_FACTOR = 2
+# These speak of the child's end, not of the file.
+UNDECIDED = {"probe_timeout", "probe_crashed"}
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 
 
@@ -40,13 +42,16 @@ def probe(path: Path, *, expect: Kind | None = None) -> Probe:
 def verify_output(path: Path, *, expect_ms: int, tolerance_ms: int, expect_audio: bool) -> Probe:
     """Decode the whole video: `expect_ms` long within `tolerance_ms`, with sound where asked.
 
-    Raises OutputRefused: output_not_video, output_damaged, output_length, output_silent.
+    Raises OutputRefused: output_not_video, output_damaged, output_length, output_silent. A child that crashed
+    or ran out of time is MediaRefused: that may be this machine's fault, and the next try may go well.
     """
     order = {"do": "verify", "path": str(path), "expect": "video", "expect_ms": expect_ms}
     order |= {"tolerance_ms": tolerance_ms, "expect_audio": expect_audio}
     try:
         return Probe(**_ask(order, WHOLE))
     except MediaRefused as refusal:
+        if refusal.code in UNDECIDED:
+            raise
         raise OutputRefused("output_damaged", refusal.message) from None
 
 

@@ -262,6 +262,13 @@ def test_whatever_becomes_of_the_child_the_caller_gets_a_code(monkeypatch, code,
     assert child(monkeypatch, code) == outcome
 
 
+def test_a_busy_machine_condemns_no_finished_video(monkeypatch, tmp_path):
+    monkeypatch.setattr(parent, "BOOT", CONFINE + "os.abort()")
+    with pytest.raises(media.MediaRefused) as caught:
+        media.verify_output(make.film(tmp_path / "film"), expect_ms=2000, tolerance_ms=40, expect_audio=True)
+    assert caught.value.code == "probe_crashed"
+
+
 def test_a_child_that_sleeps_is_killed_by_the_clock_on_the_wall(monkeypatch):
     began = time.monotonic()
     assert child(monkeypatch, "import time; time.sleep(60)") == "probe_timeout"
