@@ -119,8 +119,14 @@ def job_page(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse
 @require_GET
 @org_view("jobs:read")
 def job_live(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
-    """The changing part of the page; the answer for a finished job no longer asks again."""
-    return render(request, "jobs/_live.html", _job(caller, job_id))
+    """The changing part of the page. When the job has ended the whole page comes anew.
+
+    The balance in its frame has changed too, and Chromium loads no poster for a video that a fragment brings in.
+    """
+    shown = _job(caller, job_id)
+    if shown["job"].final:
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    return render(request, "jobs/_live.html", shown)
 
 
 @require_POST

@@ -53,6 +53,17 @@ def test_a_credit_that_is_no_amount_is_refused_and_nothing_is_made(db, capsys, c
     assert not Organization.objects.exists()
 
 
+def test_a_credit_that_cannot_be_booked_leaves_nothing_behind(db, capsys, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr(ledger, "grant", broken)
+    with pytest.raises(RuntimeError):
+        create_org(capsys, "Demo", "--email", "demo@example.com", "--credit-usd", "20")
+    assert not Organization.objects.exists()
+    assert not User.objects.exists()
+
+
 @pytest.mark.parametrize("words", [("--email", "nobody"), ("--email", "a@example.com", "--tier", "tin")])
 def test_a_wrong_address_or_tier_is_refused(db, capsys, words):
     with pytest.raises(CommandError):

@@ -120,6 +120,15 @@ def test_a_job_under_way_refreshes_itself_and_can_be_canceled(alice_browser, sta
     assert not asks_again(page)
 
 
+def test_a_page_is_loaded_anew_when_its_job_has_ended(alice_browser, start):
+    job = start()
+    fragment = alice_browser.get(f"/jobs/{job.pk}/live")
+    assert asks_again(fragment)
+    assert b"<html" not in fragment.content
+    drive.run_all()
+    assert alice_browser.get(f"/jobs/{job.pk}/live")["HX-Refresh"] == "true"
+
+
 def test_canceling_what_is_finished_says_so(alice_browser, finish):
     page = alice_browser.post(f"/jobs/{finish().pk}/cancel", follow=True)
     assert "already succeeded" in text(page)

@@ -47,7 +47,7 @@ class Command(BaseCommand):
             _, text = keys.issue(organization, name="First key", by=user, scopes=ALL_SCOPES)
             if credit:
                 _grant(organization, credit)
-        self._tell(organization, email, password, text, credit)
+        self._tell(organization, user.email, password, text, credit)
 
     def _tell(
         self, organization: Organization, email: str, password: str | None, text: str, credit: int
@@ -67,7 +67,7 @@ def _grant(organization: Organization, micros: int) -> None:
 
 
 def _email(text: str) -> str:
-    email = text.strip().lower()
+    email = text.strip()
     try:
         validate_email(email)
     except ValidationError:
