@@ -26,8 +26,7 @@ SEARCH = 0.16  # how far the nose may travel, in box widths
 
 @dataclass(frozen=True)
 class LipSync:
-    """Correlation at the best lag, that lag in milliseconds (positive: lips late), correlation at lag zero.
-    """
+    """Correlation at the best lag, that lag in ms (positive: lips late), and the correlation at lag zero."""
 
     correlation: float
     lag_ms: float

@@ -23,6 +23,8 @@ OVERSAMPLE = 1.5
 GRID_CELLS = 56  # nodes of the sway's grid along the longer side
 # How far things move at most, in face units (the distance between the eyes, 63 mm on an adult) and radians.
 SHIFT_X, SHIFT_Y, ROLL, YAW, PITCH, BREATH, BROWS = 0.045, 0.030, 0.022, 0.050, 0.035, 0.022, 0.022
+REACHES = (SHIFT_X, SHIFT_Y, ROLL, YAW, PITCH, BREATH, BROWS)
+STILL = 0.03  # pixels: what moves less stands still
 NECK = 1.9  # face units below the eyes: the head turns about this point
 
 
@@ -39,14 +41,19 @@ class Stage:
         lips, eyes = find_lips(picture, found), find_eyes(picture, found)
         self._lids = [Lid(self._canvas, face, eye) for eye in eyes]
         self._mouth = Mouth(self._canvas, face, lips)
-        self._sway = _Sway(self.face, plan.width, plan.height)
+        whole = Region(0, 0, plan.width, plan.height)
+        self._moving = _moving_region(self.face, whole)
+        self._sway = _Sway(self.face, self._moving)
+        self._still = look(self._canvas, _Sway(self.face, whole).map(None), REFLECT)
 
     def frame(self, pose: Pose) -> Picture:
         """The frame (height, width, 3) for a pose; depends on nothing else."""
         for lid in self._lids:
             lid.draw(self._canvas, pose)
         self._mouth.draw(self._canvas, pose)
-        return look(self._canvas, self._sway.map(pose), REFLECT)
+        frame = self._still.copy()
+        frame[self._moving.slices] = look(self._canvas, self._sway.map(pose), REFLECT)
+        return frame
 
 
 def _canvas(picture: Picture, plan: Plan) -> tuple[Picture, float, float, float]:
@@ -61,36 +68,52 @@ def _canvas(picture: Picture, plan: Plan) -> tuple[Picture, float, float, float]
 
 
 class _Sway:
-    """Where each pixel of a frame looks in the canvas, for the movement of head, brows and chest."""
+    """Where each pixel of a region looks in the canvas, for the movement of head, brows and chest."""
 
-    def __init__(self, face: Face, width: int, height: int) -> None:
-        self._size = (width, height)
-        self._step = max(4, -(-max(width, height) // GRID_CELLS))
-        px, py = grid_coordinates(Region(0, 0, width, height), self._step)
-        x, y = face.from_picture(px, py)
-        self._still = np.dstack([px, py]).astype(np.float32)
-        fields = [face.to_picture(dx, dy) for dx, dy in _sway_fields(x, y, height, face)]
-        self._basis = np.stack([np.dstack([dx - face.x, dy - face.y]).ravel() for dx, dy in fields])
+    def __init__(self, face: Face, region: Region) -> None:
+        self._size = (region.right - region.left, region.bottom - region.top)
+        self._step = max(4, -(-max(self._size) // GRID_CELLS))
+        px, py = grid_coordinates(region, self._step)
+        self._nodes = np.dstack([px, py]).astype(np.float32)
+        self._basis = _sway_basis(face, px, py)
 
-    def map(self, pose: Pose) -> Field:
-        weights = np.array(
-            [
-                SHIFT_X * pose.shift_x,
-                SHIFT_Y * pose.shift_y,
-                ROLL * pose.roll,
-                YAW * pose.yaw,
-                PITCH * pose.pitch,
-                BREATH * pose.breath,
-                BROWS * pose.brows,
-            ],
-            np.float32,
-        )
-        moved = self._still - (weights @ self._basis).reshape(self._still.shape)
+    def map(self, pose: Pose | None) -> Field:
+        """Canvas coordinates (height, width, 2) for every pixel of the region; at rest without a pose."""
+        nodes = self._nodes
+        if pose:
+            nodes = nodes - (_weights(pose) @ self._basis).reshape(nodes.shape)
         # Pixel middles: film pixel p lies at canvas pixel (p + 0.5) * OVERSAMPLE - 0.5.
-        return upsample((moved + 0.5) * OVERSAMPLE - 0.5, self._step, self._size)
+        return upsample((nodes + 0.5) * OVERSAMPLE - 0.5, self._step, self._size)
 
 
-def _sway_fields(x: Field, y: Field, height: int, face: Face) -> list[tuple[Field, Field]]:
+def _weights(pose: Pose) -> Field:
+    shares = (pose.shift_x, pose.shift_y, pose.roll, pose.yaw, pose.pitch, pose.breath, pose.brows)
+    return np.array([reach * share for reach, share in zip(REACHES, shares, strict=True)], np.float32)
+
+
+def _sway_basis(face: Face, px: Field, py: Field) -> Field:
+    """Displacement in pixels of each node for one unit of each movement: (movements, nodes * 2)."""
+    x, y = face.from_picture(px, py)
+    fields = [face.to_picture(dx, dy) for dx, dy in _sway_fields(x, y)]
+    return np.stack([np.dstack([dx - face.x, dy - face.y]).ravel() for dx, dy in fields])
+
+
+def _moving_region(face: Face, whole: Region) -> Region:
+    """The part of the frame that the sway, the mouth or a blink can reach; the rest is rendered once."""
+    step = 8
+    px, py = grid_coordinates(whole, step)
+    reach = np.abs(_sway_basis(face, px, py)) * np.asarray(REACHES, np.float32)[:, None]
+    moved = reach.sum(axis=0).reshape(*px.shape, 2).max(axis=2) > STILL
+    rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
+    return Region(
+        max(0, int(px[0, columns[0]]) - step),
+        max(0, int(py[rows[0], 0]) - step),
+        min(whole.right, int(px[0, columns[-1]]) + step),
+        min(whole.bottom, int(py[rows[-1], 0]) + step),
+    )
+
+
+def _sway_fields(x: Field, y: Field) -> list[tuple[Field, Field]]:
     """Displacement of each point of the face's frame for one unit of each movement, in the order of the
     weights.
     """
