@@ -36,7 +36,7 @@ class BoundedJson(BaseParser):
             raise TooLarge(most)
         try:
             return json.loads(raw, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+        except ValueError:
             raise ParseError("The body is not valid JSON.", "parse_error") from None
 
 

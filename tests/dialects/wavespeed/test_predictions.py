@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import uuid
 
 import pytest
@@ -100,6 +101,15 @@ def test_wrong_parameters_are_refused_by_name_and_cost_nothing(wave, org, inputs
     assert says in body["message"]
     assert body["error_code"]
     assert balance(org) == (20_000_000, 0)
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 5000])
+def test_numbers_that_are_none(wave, inputs, value):
+    """Python's reader takes NaN, no limit catches it, and no database keeps it."""
+    body = json.dumps(inputs)[:-1] + f', "first_block_cache_threshold": {value}}}'
+    answer = wave.client.generic("POST", S2V, body, content_type="application/json")
+    assert answer.status_code == 400, answer.content
     assert not Job.objects.exists()
 
 
