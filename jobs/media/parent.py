@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -36,7 +35,7 @@ PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 
 def probe(path: Path, *, expect: Kind | None = None) -> Probe:
     """What the file really is: of the kind expected, or of any. Raises MediaRefused and nothing else."""
-    return Probe(**_ask({"do": "probe", "path": str(path), "expect": expect}, PROBE))
+    return _probe({"do": "probe", "path": str(path), "expect": expect}, PROBE)
 
 
 def verify_output(path: Path, *, expect_ms: int, tolerance_ms: int, expect_audio: bool) -> Probe:
@@ -48,7 +47,7 @@ def verify_output(path: Path, *, expect_ms: int, tolerance_ms: int, expect_audio
     order = {"do": "verify", "path": str(path), "expect": "video", "expect_ms": expect_ms}
     order |= {"tolerance_ms": tolerance_ms, "expect_audio": expect_audio}
     try:
-        return Probe(**_ask(order, WHOLE))
+        return _probe(order, WHOLE)
     except MediaRefused as refusal:
         if refusal.code in UNDECIDED:
             raise
@@ -64,6 +63,18 @@ def preview(path: Path, dest: Path) -> None:
     """Write the first 6 s to `dest`, a muted 360p MP4. Raises MediaRefused."""
     encoder = os.environ.get("VOICEREEL_H264_ENCODER", "")
     _make({"do": "preview", "path": str(path), "encoder": encoder}, dest)
+
+
+def _probe(order: dict[str, Any], limits: Limits) -> Probe:
+    try:
+        return Probe(**_ask(order, limits))
+    except TypeError:  # a taken-over child may answer anything
+        raise _crashed() from None
+
+
+def _crashed() -> MediaRefused:
+    hint = "Export it again, or use another format."
+    return MediaRefused("probe_crashed", "This file could not be examined.", hint)
 
 
 def _make(order: dict[str, Any], dest: Path) -> None:
@@ -93,9 +104,7 @@ def _ask(order: dict[str, Any], limits: Limits) -> dict[str, Any]:
         raise MediaRefused(
             "probe_timeout", "Looking at this file took too long.", "Upload a shorter or smaller file."
         )
-    raise MediaRefused(
-        "probe_crashed", "This file could not be examined.", "Export it again, or use another format."
-    )
+    raise _crashed()
 
 
 def _run(order: dict[str, Any], out: IO[bytes], seconds: float) -> int:
@@ -115,9 +124,10 @@ def _run(order: dict[str, Any], out: IO[bytes], seconds: float) -> int:
     except subprocess.TimeoutExpired:
         return -signal.SIGKILL
     finally:
-        with contextlib.suppress(ProcessLookupError):
+        # Once waited for, its number may already be somebody else's.
+        if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+            child.wait()
 
 
 def _read(text: bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -230,6 +231,18 @@ order = json.loads(sys.argv[1])
 from jobs.media.sandbox import *
 confined = confine(Limits(**order["limits"]))
 """
+GOOD = json.dumps(
+    {
+        "ok": {
+            "kind": "audio",
+            "content_type": "audio/wav",
+            "container": "wav",
+            "codec": "pcm_s16le",
+            "bytes": 1,
+            "sha256": "",
+        }
+    }
+)
 SMALL = Limits(memory_bytes=1 << 30, cpu_seconds=1, file_bytes=64 * 1024)
 
 
@@ -248,6 +261,10 @@ def child(monkeypatch, code: str) -> str:
     ("code", "outcome"),
     [
         ("os.abort()", "probe_crashed"),
+        ("print('{\"ok\": {}}')", "probe_crashed"),
+        ('print(\'{"ok": {"kind": 1, "evil": 2}}\')', "probe_crashed"),
+        (f"print({GOOD!r}, flush=True); os.abort()", "probe_crashed"),
+        (f"print({GOOD!r})", "believed"),
         ("raise SystemExit(3)", "probe_crashed"),
         ("print('not json')", "probe_crashed"),
         ("print('[1, 2]')", "probe_crashed"),
