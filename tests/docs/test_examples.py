@@ -21,7 +21,11 @@ def test_there_are_examples():
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_the_readmes_example_renders_a_video(live_stack, number):
     account = live_stack.create_org("Readme")
-    code = EXAMPLES[number].replace("http://127.0.0.1:8000", live_stack.url).replace("vr_...", account["api_key"])
+    code = (
+        EXAMPLES[number]
+        .replace("http://127.0.0.1:8000", live_stack.url)
+        .replace("vr_...", account["api_key"])
+    )
     assert live_stack.url in code
     assert account["api_key"] in code
     done = subprocess.run(

@@ -50,7 +50,9 @@ def request(organization: Organization, prompt: str = "", *, duration_ms: int = 
     inputs = {"image": str(asset(organization, "image").id)}
     inputs["audio"] = str(asset(organization, "audio", duration_ms=duration_ms).id)
     options = {"prompt": prompt, "seed": 7, **fields.pop("options", {})}
-    return JobRequest(**{"model": "wan-2.2-s2v", "inputs": inputs, "options": options, "dialect": "rest", **fields})
+    return JobRequest(
+        **{"model": "wan-2.2-s2v", "inputs": inputs, "options": options, "dialect": "rest", **fields}
+    )
 
 
 def run_all(seconds: float = 20) -> None:
@@ -75,12 +77,18 @@ def step() -> None:
 def hurry() -> None:
     """What is due later is due now: the waits are not what is tested."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_attempt SET due_at = now() - interval '1 s' WHERE status IN ('submitted', 'running', 'unknown')")
-        cursor.execute("UPDATE jobs_job SET due_at = now() - interval '1 s' WHERE status IN ('preparing', 'queued', 'saving')")
+        cursor.execute(
+            "UPDATE jobs_attempt SET due_at = now() - interval '1 s' WHERE status IN ('submitted', 'running', 'unknown')"
+        )
+        cursor.execute(
+            "UPDATE jobs_job SET due_at = now() - interval '1 s' WHERE status IN ('preparing', 'queued', 'saving')"
+        )
 
 
 def orphan(attempt: Attempt) -> None:
     """Make an attempt as old as one whose dispatcher died."""
     with connection.cursor() as cursor:
         age = f"{settings.ORPHAN_SECONDS + 1} s"
-        cursor.execute("UPDATE jobs_attempt SET created_at = now() - %s::interval WHERE id = %s", [age, attempt.pk])
+        cursor.execute(
+            "UPDATE jobs_attempt SET created_at = now() - %s::interval WHERE id = %s", [age, attempt.pk]
+        )
