@@ -43,9 +43,10 @@ def test_home_by_variable(home, monkeypatch):
     assert os.environ["MEDIA_DIR"] == "/lent"
 
 
-@pytest.mark.parametrize(("pid", "started"), [(os.getpid(), "1"), (2**22 + 1, "1"), (2**22 + 1, None)])
-def test_a_stack_that_is_gone_lends_nothing(home, pid, started):
-    write_stack(home, pid=pid, started=started)
+@pytest.mark.parametrize(("alive", "started"), [(True, "1"), (False, "1"), (False, None)])
+def test_a_stack_that_is_gone_lends_nothing(home, alive, started):
+    """A pid given anew, a pid given to nobody."""
+    write_stack(home, pid=os.getpid() if alive else 2**22 + 1, started=started)
     adopt_home(["manage.py", "shell", f"--home={home.root}"])
     assert "MEDIA_DIR" not in os.environ
 
