@@ -1,4 +1,4 @@
-"""Frames of a video side by side: python -m bench.contact_sheet VIDEO OUT.jpg [--seconds 0.8 1.2 ...] [--crop L T R B]."""
+"""Frames of a video side by side: python -m bench.contact_sheet VIDEO OUT.jpg [--seconds ...] [--crop L T R B]."""
 
 from __future__ import annotations
 

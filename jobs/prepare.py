@@ -23,7 +23,7 @@ from jobs import fetch, media, settle, storage
 from jobs.errors import Invalid
 from jobs.events import transition
 from jobs.inputs import check_input
-from jobs.media.results import Kind
+from jobs.media.results import UNDECIDED, Kind
 from jobs.models import Asset, Job
 from jobs.states import Status
 from jobs.types import Failure, new_id
@@ -123,6 +123,8 @@ def _describe(asset: Asset, path: Path, kind: Kind) -> None:
     try:
         probe = media.probe(path, expect=kind)
     except media.MediaRefused as refusal:
+        if refusal.code in UNDECIDED:
+            raise Unfit(Failure(refusal.code, refusal.message, retryable=True, hint=refusal.hint)) from None
         raise _refuse(asset, refusal.code, refusal.message, refusal.hint) from None
     asset.status = Asset.Status.READY
     asset.kind, asset.content_type, asset.bytes, asset.sha256 = (

@@ -15,6 +15,7 @@ from accounts.models import Organization
 from accounts.tenancy import Caller
 from jobs import media, storage
 from jobs.errors import Invalid
+from jobs.media.results import UNDECIDED
 from jobs.models import Asset
 from jobs.storage import SignedPut
 from jobs.types import new_id
@@ -22,8 +23,6 @@ from jobs.types import new_id
 TICKET_SECONDS = 3600
 CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*", re.ASCII)
 MAX_CONTENT_TYPE = 100
-# These speak of our machine at that moment, not of the file; it is probed again before it is used.
-UNDECIDED = {"probe_timeout", "probe_crashed"}
 
 
 def ticket(

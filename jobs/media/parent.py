@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from jobs.media.results import Kind, MediaRefused, OutputRefused, Probe
+from jobs.media.results import UNDECIDED, Kind, MediaRefused, OutputRefused, Probe
 from jobs.media.sandbox import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,6 @@ STILL = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=64 * MIB)
 WHOLE = Limits(memory_bytes=MEMORY, cpu_seconds=300, file_bytes=ANSWER)
 WALL_FACTOR = 2
 # These speak of the child's end, not of the file.
-UNDECIDED = {"probe_timeout", "probe_crashed"}
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 
 

@@ -15,6 +15,9 @@ MAX_VIDEO_PIXELS = 9_437_184
 # Far above any model's limit: here only the work is bounded, the catalogue decides what is too long.
 MAX_MEDIA_SECONDS = 2 * 3600
 
+# These speak of our machine at that moment, not of the file: worth another try.
+UNDECIDED = frozenset({"probe_timeout", "probe_crashed"})
+
 ACCEPTED: dict[str | None, str] = {
     "image": "JPEG, PNG, WebP, GIF, BMP and TIFF pictures",
     "audio": "MP3, WAV, OGG, AAC, FLAC, WebM, M4A and Opus recordings",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from storages.backends.s3 import S3Storage
 
 from jobs.storage.backend import SignedPut, StorageUnavailable, disposition
 
@@ -25,6 +28,14 @@ class S3Backend:
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
+
+    @property
+    def _signer(self) -> Any:
+        """Signs for the endpoint that customers reach: a signature covers the host."""
+        outside = settings.S3_PUBLIC_ENDPOINT
+        if not outside or outside == self._storage.endpoint_url:
+            return self._client
+        return public_storage(outside).connection.meta.client
 
     @property
     def _client(self) -> Any:
@@ -94,7 +105,14 @@ class S3Backend:
     def _sign(self, operation: str, wanted: dict[str, str], seconds: int) -> str:
         life = min(seconds, MAX_SECONDS)
         with _errors(wanted["Key"]):
-            return str(self._client.generate_presigned_url(operation, Params=wanted, ExpiresIn=life))
+            return str(self._signer.generate_presigned_url(operation, Params=wanted, ExpiresIn=life))
+
+
+@cache
+def public_storage(endpoint: str) -> Any:
+    """The same store as it is reached from outside."""
+    options = cast("dict[str, Any]", settings.STORAGES["default"]["OPTIONS"])
+    return S3Storage(**{**options, "endpoint_url": endpoint})
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def test_every_skip_and_every_silenced_check_says_why():
             found += [
                 f"{path.relative_to(ROOT)}:{number}"
                 for number, line in enumerate(path.read_text().splitlines(), 1)
-                if bare.search(line) or skips.search(line)
+                if bare.search(line) or (skips.search(line) and "reason=" not in line)
             ]
     assert found == []
 

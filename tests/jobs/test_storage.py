@@ -384,3 +384,15 @@ def test_a_store_that_does_not_answer_may_answer_later(settings):
     with pytest.raises(storage.StorageUnavailable):
         storage.size("a/b")
     storages["default"].connection.meta.client.close()
+
+
+def test_addresses_name_the_endpoint_that_customers_reach(settings, tmp_path):
+    """Inside a cluster the store has another name than outside, and a signature covers the name."""
+    port = settings.S3_STORAGE["OPTIONS"]["endpoint_url"].rpartition(":")[2]
+    settings.S3_PUBLIC_ENDPOINT = f"http://localhost:{port}"
+    key = storage.new_key(uuid.uuid4(), None, "voice.wav")
+    (tmp_path / "voice").write_bytes(CONTENT)
+    storage.put(key, tmp_path / "voice", content_type="audio/wav")
+    address = storage.signed_get(key, seconds=60)
+    assert address.startswith(f"http://localhost:{port}/")
+    assert httpx.get(address).content == CONTENT
