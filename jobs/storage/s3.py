@@ -111,8 +111,7 @@ class S3Backend:
 @cache
 def public_storage(endpoint: str) -> Any:
     """The same store as it is reached from outside."""
-    options = cast("dict[str, Any]", settings.STORAGES["default"]["OPTIONS"])
-    return S3Storage(**{**options, "endpoint_url": endpoint})
+    return S3Storage(**{**settings.STORAGES["default"]["OPTIONS"], "endpoint_url": endpoint})
 
 
 @contextmanager
