@@ -20,7 +20,7 @@ def test_frames_keep_the_pictures_shape_within_the_area(shape, resolution):
     found = plan(1, *shape, resolution)
     assert found.width % 16 == found.height % 16 == 0
     assert 0.9 * TARGET_AREA[resolution] <= found.width * found.height <= TARGET_AREA[resolution]
-    assert found.width / found.height == pytest.approx(shape[0] / shape[1], rel=0.035)
+    assert found.width / found.height == pytest.approx(shape[0] / shape[1], rel=0.015)
 
 
 def test_wide_screen_is_what_it_is_called():

@@ -58,32 +58,33 @@ def test_stops_at_once_when_asked(tmp_path):
     assert not (tmp_path / "output.mp4").exists()
 
 
+# The child writes into a file, not a pipe: a pipe would end it by closing, and prove nothing.
 PARENT = """
 import subprocess, sys, time
-child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+child = subprocess.Popen(sys.argv[2:], stdout=open(sys.argv[1], "wb"))
 print(child.pid, flush=True)
-child.stdout.readline()
-print("running", flush=True)
 time.sleep(60)
 """
 
 
 def test_never_outlives_its_worker(tmp_path):
     rendering.prepare(tmp_path)
+    lines = tmp_path / "lines"
+    lines.touch()
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, *rendering.COMMAND, str(tmp_path)], cwd=rendering.ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        [sys.executable, "-c", PARENT, str(lines), *rendering.COMMAND, str(tmp_path)],
+        cwd=rendering.ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert parent.stdout
     child = int(parent.stdout.readline())
-    assert parent.stdout.readline() == "running\n"
+    while not lines.stat().st_size:
+        time.sleep(0.02)
     parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 3
+    parent.communicate()
+    deadline = time.monotonic() + 1
     while _alive(child) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _alive(child)
-    parent.stdout.close()
 
 
 def _alive(pid: int) -> bool:
