@@ -175,7 +175,9 @@ def test_usage_of_a_span_and_of_a_model(used):
     old = {"start_time": "2020-01-01T00:00:00Z", "end_time": "2020-02-01T00:00:00Z"}
     assert data(used.post("/api/v3/user/usage_stats", old))["summary"]["total_requests"] == 0
     other = {"model_uuid": "wavespeed-ai/wan-2.2/animate"}
-    assert data(used.post("/api/v3/user/usage_stats", other))["per_model_usage"] == []
+    found = data(used.post("/api/v3/user/usage_stats", other))
+    assert found["per_model_usage"] == found["daily_usage"] == []
+    assert found["summary"] == {"total_cost": 0, "total_requests": 0, "success_requests": 0}
     answer = used.post("/api/v3/user/usage_stats", {"start_time": "soon"})
     assert (answer.status_code, answer.json()["error_code"]) == (400, "parameter_invalid")
 

@@ -7,6 +7,7 @@ import json
 import uuid
 
 import pytest
+from django.db.models.functions import Now
 from django.test.utils import override_settings
 
 from accounts.models import Organization
@@ -337,6 +338,12 @@ def test_delete_removes_what_is_finished_and_passes_over_the_rest(wave, stranger
     assert (data["status"], data["outputs"]) == ("deleted", [])
     assert data["error"]
     assert history(wave) == []
+
+
+def test_a_deleted_video_is_not_given_out_before_its_file_is_gone(wave, inputs):
+    name = finished(wave, inputs)["id"]
+    Job.objects.update(deleted_at=Now())
+    assert wave.result(name)["outputs"] == []
 
 
 def test_delete_cancels_what_still_waits(wave, org, inputs):
