@@ -8,18 +8,15 @@ import uuid
 
 import pytest
 from django.db.models.functions import Now
-from django.test.utils import override_settings
 
 from accounts.models import Organization
 from billing import ledger
 from jobs import cancel, storage
-from jobs.dialects.wavespeed import waiting
 from jobs.models import Asset, Job
 from jobs.states import Status
 from jobs.submit import submit
 from jobs.types import JobRequest
 from providers.models import Route
-from tests.dialects.wavespeed.clock import Clock
 from tests.dialects.wavespeed.conftest import ANIMATE, S2V
 from tests.dialects.wavespeed.shapes import captured, missing
 from tests.jobs import drive
@@ -362,43 +359,6 @@ def test_delete_stops_what_already_renders_and_keeps_it_to_look_at(wave, org, in
     drive.run_all()
     assert wave.result(name)["status"] == "cancelled"
     assert balance(org) == (20_000_000, 0)
-
-
-# --- sync ---------------------------------------------------------------------------------------------------
-
-
-@override_settings(WAVESPEED_SYNC_SECONDS=1)
-def test_sync_gives_up_with_the_marks_of_a_timeout(wave, inputs):
-    answer = wave.post(S2V, {**inputs, "enable_sync_mode": True})
-    assert answer.status_code == 200
-    assert missing(answer.json(), captured("sync_timeout")) == []
-    data = answer.json()["data"]
-    assert (data["status"], data["code"]) == ("processing", 5004)
-    assert data["error"].startswith("Sync mode timed out: the video was not finished within 1 s.")
-    drive.run_all()
-    assert wave.result(data["id"])["status"] == "completed"
-
-
-def test_sync_waits_for_the_end(wave, inputs, monkeypatch):
-    monkeypatch.setattr(waiting, "time", Clock(lambda seconds: drive.step()))
-    data = wave.post(S2V, {**inputs, "enable_sync_mode": True, "prompt": "[fake seconds=0.1]"}).json()["data"]
-    assert data["status"] == "completed"
-    assert len(data["outputs"]) == 1
-
-
-def test_sync_tells_of_a_failure(wave, inputs, monkeypatch):
-    monkeypatch.setattr(waiting, "time", Clock(lambda seconds: drive.step()))
-    data = wave.post(
-        S2V, {**inputs, "enable_sync_mode": True, "prompt": "[fake fail=face_not_found]"}
-    ).json()["data"]
-    assert (data["status"], data["error_code"]) == ("failed", "face_not_found")
-
-
-@override_settings(WAVESPEED_SYNC_WAITERS=0)
-def test_sync_does_not_take_the_last_thread(wave, inputs):
-    data = wave.post(S2V, {**inputs, "enable_sync_mode": True}).json()["data"]
-    assert data["code"] == 5004
-    assert data["error"].startswith("Sync mode timed out: too many requests are waiting")
 
 
 def test_a_scope_for_reading_is_not_one_for_submitting(org, alice, inputs):
