@@ -93,7 +93,7 @@ class Job(models.Model):
     )
     wire = models.JSONField(default=dict, help_text="what only the dialect cares about")
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
-    webhook_url = models.CharField(max_length=2000, blank=True)
+    webhook_url = models.CharField(max_length=2048, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  null is outside the unique index
     request_hash = models.CharField(max_length=64, blank=True)
 
@@ -113,6 +113,7 @@ class Job(models.Model):
     billed_units = models.PositiveIntegerField(null=True)
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
+    error_hint = models.CharField(max_length=300, blank=True, help_text="what would help")
     error_retryable = models.BooleanField(default=False)
 
     # Work on a preparing or saving job is claimed: lease and fence. `tries` counts claims that did not finish.
@@ -269,7 +270,7 @@ class Delivery(models.Model):
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="+")
     job = models.ForeignKey(Job, models.PROTECT, related_name="deliveries")
     dialect = models.CharField(max_length=16)
-    url = models.CharField(max_length=2000)
+    url = models.CharField(max_length=2048)
     status = models.CharField(max_length=16, choices=Status, default=Status.DUE)
     tries = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(db_default=Now())

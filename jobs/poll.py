@@ -89,7 +89,9 @@ def apply(attempt: Attempt, update: Update) -> None:
             _succeeded(attempt, update)
         case State.FAILED:
             message = update.message or PUBLIC_FAILURE
-            give_up(attempt, Failure(update.code or "provider_failed", message, update.retryable))
+            give_up(
+                attempt, Failure(update.code or "provider_failed", message, update.retryable, update.hint)
+            )
         case State.CANCELED:
             _canceled(attempt)
         case State.LOST:

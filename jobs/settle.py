@@ -196,6 +196,7 @@ def end(
         fields = {
             "error_code": failure.code,
             "error_message": failure.message[:500],
+            "error_hint": failure.hint[:300],
             "error_retryable": failure.retryable,
             "finished_at": Now(),
             "lease_until": None,

@@ -30,6 +30,7 @@ from jobs.wake import wake
 from providers import catalogue, errors, routing
 
 MAX_SEED = 2147483647
+NUL, BACKSLASH = "\\u0000", "\\\\"  # as json.dumps writes the two characters
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def submit(caller: Caller, request: JobRequest) -> Job:
     The same idempotency key returns the first job. Raises jobs.errors (Invalid, Conflict, NoRoute, Unpayable) and
     billing.errors.RateLimited; whatever is raised, nothing was written and nothing is charged.
     """
+    check_text(request)
     digest = request_hash(request)
     if earlier := _earlier(caller.organization, request, digest):
         return earlier
@@ -109,6 +111,24 @@ def _named(job: Job) -> tuple[str, ...]:
 
 def waiting(organization: Organization) -> int:
     return Job.objects.for_org(organization).filter(status__in=[Status.PREPARING, Status.QUEUED]).count()
+
+
+def check_text(request: JobRequest) -> None:
+    """PostgreSQL keeps neither NUL characters nor half surrogates, and JSON knows no NaN: refused before they get there."""
+    named = {**request.options, **request.inputs, "model": request.model, "tags": list(request.tags)}
+    named |= {"webhook": request.webhook_url, "Idempotency-Key": request.idempotency_key}
+    for name, value in named.items():
+        try:
+            text = json.dumps([name, value], allow_nan=False, ensure_ascii=False)
+            text.encode()
+        except (ValueError, TypeError, RecursionError):
+            keepable = False
+        else:
+            keepable = NUL not in text.replace(BACKSLASH, "")
+        if not keepable:
+            raise Invalid(
+                "parameter_invalid", f"{name!a} has a character or number that cannot be kept.", field=name
+            )
 
 
 def request_hash(request: JobRequest) -> str:

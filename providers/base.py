@@ -67,7 +67,9 @@ class Output:
 
 @dataclass(frozen=True)
 class Update:
-    """One provider's word on one order. `progress` 0..1; `code`/`message` are ours and fit for a customer."""
+    """One provider's word on one order. `progress` 0..1; `code`, `message` and `hint` are ours
+    and fit for a customer.
+    """
 
     external_id: str
     state: State
@@ -77,6 +79,7 @@ class Update:
     outputs: tuple[Output, ...] = ()
     code: str = ""
     message: str = ""
+    hint: str = ""
     retryable: bool = False
     cost_micros: int = 0
 

@@ -167,7 +167,7 @@ def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
         "video": video,
         "video_url": _address(video) if video else "",
         "timeline": words.timeline(events),
-        "advice": words.advice(job, events),
+        "advice": words.advice(job),
         "settings": words.settings(job),
         "can_write": caller.can("jobs:write"),
     }

@@ -88,12 +88,11 @@ def length(milliseconds: int) -> str:
     return f"{minutes}:{seconds:02d}"
 
 
-def advice(job: Job, events: Iterable[JobEvent]) -> str:
+def advice(job: Job) -> str:
     """What to do about a failed job; what the renderer itself advised goes first."""
     if job.status == Status.CANCELED or not job.error_code:
         return ""
-    hints = [event.data["hint"] for event in events if event.data.get("hint")]
-    return hints[-1] if hints else (TRY_AGAIN if job.error_retryable else CHANGE)
+    return job.error_hint or (TRY_AGAIN if job.error_retryable else CHANGE)
 
 
 def timeline(events: Iterable[JobEvent]) -> list[Line]:

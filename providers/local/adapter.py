@@ -103,6 +103,7 @@ def update(render: Render) -> Update:
         outputs=outputs,
         code=error.get("code", ""),
         message=error.get("message", ""),
+        hint=error.get("hint", ""),
         retryable=bool(error.get("retryable", False)),
     )
 

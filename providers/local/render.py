@@ -131,8 +131,8 @@ def _result(event: Any) -> dict[str, Any]:
 
 
 def _error(event: Any) -> dict[str, Any]:
-    message = event["message"] if not event.get("hint") else f"{event['message']} {event['hint']}"
-    return {"code": event["code"], "message": message, "retryable": bool(event.get("retryable"))}
+    kept = {name: str(event.get(name) or "") for name in ("code", "message", "hint")}
+    return {**kept, "retryable": bool(event.get("retryable"))}
 
 
 def write(row: Render, **fields: Any) -> None:

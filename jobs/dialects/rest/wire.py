@@ -104,7 +104,12 @@ def price_of(row: Price) -> dict[str, Any]:
 def error(row: Job) -> dict[str, Any] | None:
     if not row.error_code:
         return None
-    return {"code": row.error_code, "message": row.error_message, "retryable": row.error_retryable}
+    return {
+        "code": row.error_code,
+        "message": row.error_message,
+        "hint": row.error_hint,
+        "retryable": row.error_retryable,
+    }
 
 
 def asset(row: Asset, url: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import uuid
 
 import pytest
@@ -208,3 +209,13 @@ def test_models_tell_their_inputs_options_and_prices(org, api):
     drive.fake_route(org)
     shown = {model["id"]: model for model in api.get("/v1/models").json()["data"]}
     assert shown[MODEL]["preview"] is False  # the organization's own route is no preview engine
+
+
+@pytest.mark.parametrize("bad", ["a\x00b", "\ud800", float("nan")])
+def test_what_a_database_cannot_keep_is_refused(funded, api, bad):
+    body = order(funded, options={"prompt": bad})
+    answer = api.post("/v1/jobs", json.dumps(body), content_type="application/json")
+    assert answer.status_code in {400, 422}
+    assert answer.json()["code"] in {"parameter_invalid", "parse_error"}
+    tags = api.post("/v1/jobs", json.dumps(order(funded, tags=["x\x00"])), content_type="application/json")
+    assert (tags.status_code, tags.json()["field"]) == (422, "tags")

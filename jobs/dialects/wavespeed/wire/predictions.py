@@ -105,7 +105,8 @@ def error_text(job: Job) -> str:
         return "This prediction was deleted."
     if not business_code(job):
         return ""
-    return RERUN.sub("status ", job.error_message) or f"The task {STATUS[Status(job.status)]}."
+    text = f"{job.error_message} {job.error_hint}".strip()
+    return RERUN.sub("status ", text) or f"The task {STATUS[Status(job.status)]}."
 
 
 def business_code(job: Job) -> int:
