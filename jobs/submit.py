@@ -114,7 +114,7 @@ def waiting(organization: Organization) -> int:
 
 
 def check_text(request: JobRequest) -> None:
-    """PostgreSQL keeps neither NUL characters nor half surrogates, and JSON knows no NaN: refused before they get there."""
+    """PostgreSQL keeps neither NUL characters nor half surrogates, and JSON knows no NaN: refused before that."""
     named = {**request.options, **request.inputs, "model": request.model, "tags": list(request.tags)}
     named |= {"webhook": request.webhook_url, "Idempotency-Key": request.idempotency_key}
     for name, value in named.items():
