@@ -21,8 +21,7 @@ from tests.embedded.processes import alive, descendants
 from tests.live import TEST_ONLY
 
 SERVERS = ("DATABASE_URL", "REDIS_URL", "S3_")
-# These start seven processes each: one worker of the suite is enough.
-pytestmark = [pytest.mark.xdist_group("live_stack"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 class Up:
