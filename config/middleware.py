@@ -29,6 +29,8 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-Id", "")
         name = given if GIVEN_ID.match(given) else secrets.token_hex(12)
+        # where views find it: they know nothing of this room
+        request.META["HTTP_X_REQUEST_ID"] = name
         token = request_id.set(name)
         try:
             response = self.get_response(request)

@@ -45,6 +45,11 @@ def cancel(caller: Caller, job: Job) -> Job:
     return job
 
 
+def cancel_waiting(job: Job) -> bool:
+    """Cancel a job only while it waits; False when it is rendering already or has ended."""
+    return settle.end(job, Status.CANCELED, CANCELED, given=EARLY)
+
+
 def cancel_at_provider(job_id: str) -> None:
     """Tell the provider; its own word, by poll, then ends the job. A job that is only being saved ends here."""
     job = Job.objects.get(pk=job_id)

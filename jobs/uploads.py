@@ -6,6 +6,7 @@ import re
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files import File
@@ -44,12 +45,21 @@ def ticket(
 
 
 def store(
-    organization: Organization, *, file: File[bytes], filename: str, content_type: str = "", by: Caller
+    organization: Organization,
+    *,
+    file: File[bytes],
+    filename: str,
+    content_type: str = "",
+    by: Caller,
+    asset_id: UUID | None = None,
 ) -> Asset:
-    """Keep an uploaded file and look into it at once. Raises Invalid with the probe's code."""
+    """Keep an uploaded file and look into it at once. Raises Invalid with the probe's code.
+
+    `asset_id`: for a dialect whose clients choose the name by which they ask for the file later.
+    """
     del by
     _check_size(file.size or 0)
-    asset = _asset(organization, filename, content_type.strip())
+    asset = _asset(organization, filename, content_type.strip(), asset_id)
     with tempfile.TemporaryDirectory(prefix="voicereel-upload-") as folder:
         path = Path(folder) / "input"
         with path.open("wb") as copy:
@@ -61,11 +71,13 @@ def store(
     return asset
 
 
-def _asset(organization: Organization, filename: str, content_type: str) -> Asset:
+def _asset(
+    organization: Organization, filename: str, content_type: str, asset_id: UUID | None = None
+) -> Asset:
     kind = content_type.lower()
     if content_type and not (CONTENT_TYPE.fullmatch(kind) and len(kind) <= MAX_CONTENT_TYPE):
         raise Invalid("content_type_invalid", "content_type must look like image/png.", field="content_type")
-    asset_id = new_id()
+    asset_id = asset_id or new_id()
     return Asset(
         id=asset_id,
         organization=organization,

@@ -8,5 +8,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("jobs.views.urls")),
     path("v1/", include("jobs.dialects.rest.urls")),
     path("", include("jobs.files")),
+    path("api/v1/", include("jobs.dialects.dashscope.urls")),
     path("api/v3/", include("jobs.dialects.wavespeed.urls")),
 ]

@@ -32,6 +32,7 @@ SIGNED = {
     "files/<uuid:asset_id>/<str:token>/<str:name>",
     "storage/<str:token>",
     "invitations/<str:token>",
+    "api/v1/uploads/form",
 }
 
 
@@ -46,7 +47,10 @@ class Api:
     scope: str
     body: object = None
     stranger: int | None = 404  # for another tenant's id; None: the address names nobody's thing
+    headers: tuple[tuple[str, str], ...] = ()
 
+
+ASYNC = {"headers": (("X-DashScope-Async", "enable"),)}
 
 TABLE: dict[str, list[Api]] = {
     "v1/models": [Api("get", "jobs:read", stranger=None)],
@@ -60,6 +64,22 @@ TABLE: dict[str, list[Api]] = {
     "v1/files": [Api("post", "files:write", stranger=None)],
     "v1/files/<uuid:file_id>": [Api("get", "jobs:read")],
     "v1/balance": [Api("get", "billing:read", stranger=None)],
+    **{
+        f"api/v1/{route}{slash}": rows
+        for slash in ("", "/")
+        for route, rows in {
+            "services/aigc/image2video/video-synthesis": [Api("post", "jobs:write", {}, stranger=None, **ASYNC)],
+            "services/aigc/video-generation/video-synthesis": [
+                Api("post", "jobs:write", {}, stranger=None, **ASYNC)
+            ],
+            "tasks": [Api("get", "jobs:read", stranger=None)],
+            # what is not one's own is UNKNOWN here, with 200
+            "tasks/<str:task_id>": [Api("get", "jobs:read", stranger=200)],
+            "tasks/<str:task_id>/cancel": [Api("post", "jobs:write", stranger=400)],
+            "uploads": [Api("get", "files:write", stranger=None)],
+        }.items()
+    },
+    "api/v1/^(?P<path>(?s:.*))$": [Api("post", ANY_KEY, {}, stranger=None)],
     "api/v3/predictions": [Api("post", "jobs:read", {"page": 1, "page_size": 5}, stranger=None)],
     "api/v3/predictions/delete": [Api("post", "jobs:write", {"ids": []}, stranger=None)],
     "api/v3/predictions/<str:prediction_id>/result": [Api("get", "jobs:read")],
@@ -177,6 +197,7 @@ def things(org, alice, bob):
     return {
         "<uuid:job_id>": str(job.pk),
         "<str:prediction_id>": job.pk.hex,
+        "<str:task_id>": str(job.pk),
         "<uuid:file_id>": str(image.pk),
         "<uuid:key_id>": str(key.pk),
         "<int:member_id>": str(org.members.get(user=bob).pk),
@@ -194,7 +215,7 @@ def filled(route: str, things: dict[str, str]) -> str:
 
 def call(client, row: Api, address: str):
     kwargs = {} if row.body is None else {"data": row.body, "format": "json"}
-    return getattr(client, row.method)(address, **kwargs)
+    return getattr(client, row.method)(address, headers=dict(row.headers), **kwargs)
 
 
 @pytest.mark.parametrize(("route", "row"), API_ROWS)
