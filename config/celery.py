@@ -20,6 +20,7 @@ app.conf.imports = (
     "jobs.settle",
     "jobs.notify",
     "jobs.cancel",
+    "jobs.detect",
     "jobs.expire",
     "jobs.gallery",
     "providers.local.render",

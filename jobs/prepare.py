@@ -16,6 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.models import Organization
 from billing import ledger, quotas
 from billing.errors import BillingError
 from billing.quotes import Quote
@@ -80,7 +81,7 @@ def _bring_inputs(job: Job) -> int:
     for role, source in job.inputs.items():
         wanted = model.inputs[role]
         kind = cast(Kind, wanted.kind)
-        asset = _known(source["asset"], kind) if "asset" in source else _fetched(job, source["url"], kind)
+        asset = _known(source["asset"], kind) if "asset" in source else fetched(job.organization, source["url"], kind)
         try:
             check_input(wanted, asset)
         except Invalid as refusal:
@@ -146,12 +147,12 @@ def _refuse(asset: Asset, code: str, message: str, hint: str = "") -> Unfit:
     return Unfit(Failure(code, message, hint=hint))
 
 
-def _fetched(job: Job, url: str, kind: Kind) -> Asset:
-    """Fetch a foreign address into an Asset of the job's organization."""
-    asset = Asset(id=new_id(), organization_id=job.organization_id, origin=Asset.Origin.FETCHED)
-    asset.expires_at = timezone.now() + timedelta(days=job.organization.retention_days)
+def fetched(organization: Organization, url: str, kind: Kind) -> Asset:
+    """Fetch a foreign address into an Asset of the organization. Raises Unfit."""
+    asset = Asset(id=new_id(), organization=organization, origin=Asset.Origin.FETCHED)
+    asset.expires_at = timezone.now() + timedelta(days=organization.retention_days)
     asset.filename = url.split("?", maxsplit=1)[0].rsplit("/", 1)[-1][:100] or "input"
-    asset.key = storage.new_key(job.organization_id, asset.id, kind)
+    asset.key = storage.new_key(organization.pk, asset.id, kind)
     with tempfile.TemporaryDirectory(prefix="voicereel-fetch-") as folder:
         path = Path(folder) / "input"
         try:

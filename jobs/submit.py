@@ -183,11 +183,12 @@ def resolve(
             continue
         if not isinstance(value, str):
             raise Invalid("parameter_invalid", f"{role} must be an address or a file id.", field=role)
-        sources[role] = _source(organization, role, value.strip())
+        sources[role] = source(organization, role, value.strip())
     return sources
 
 
-def _source(organization: Organization, role: str, value: str) -> Source:
+def source(organization: Organization, role: str, value: str) -> Source:
+    """One input as a Source."""
     asset_id = _own_id(role, value)
     if asset_id is None:
         _check_address(role, value)

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from jobs import detect
 from jobs.models import Delivery, Job
 from jobs.states import OPEN, Status
 from jobs.wake import wake
@@ -90,6 +91,8 @@ def due() -> Iterator[Wakeup]:
         yield "jobs.cancel", pk
     for pk in _ids(Job.objects.filter(status__in=OPEN, deadline_at__lt=Now())):
         yield "jobs.expire", pk
+    for look_id in detect.lost():
+        yield "jobs.give_back_look", str(look_id)
     for pk in _ids(Delivery.objects.filter(FREE, status=Delivery.Status.DUE, due_at__lte=late)):
         yield "jobs.deliver", pk
 

@@ -84,6 +84,26 @@ class Update:
     cost_micros: int = 0
 
 
+# left, top, right, bottom in pixels
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a look at a picture found. `code` and `message` are ours, say why it is not `fit`, and suit a customer.
+
+    `person`: somebody is there, fit or not. `face`, and `frame`, the part around it that a shot of the wanted ratio
+    shows, where the provider tells them.
+    """
+
+    fit: bool
+    person: bool = False
+    face: Box | None = None
+    frame: Box | None = None
+    code: str = ""
+    message: str = ""
+
+
 class Adapter(Protocol):
     """A provider. Asynchronous throughout; raises only `providers.errors`."""
 
@@ -107,4 +127,8 @@ class Adapter(Protocol):
 
     async def cancel(self, external_id: str) -> bool:
         """Ask it to stop. True when the provider will report CANCELED, False when it cannot stop."""
+        ...
+
+    async def check(self, detector: str, image: InputFile, ratio: str) -> Verdict:
+        """Look at a picture at once. `ratio`: "", or the shape of the shot to frame. Refused where it cannot."""
         ...

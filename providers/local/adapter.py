@@ -12,9 +12,10 @@ from asgiref.sync import sync_to_async
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from providers.base import Order, Output, State, Update
+from providers.base import InputFile, Order, Output, State, Update, Verdict
 from providers.errors import NotFound, Refused
 from providers.leases import FREE
+from providers.local import detect
 from providers.models import Render
 from providers.wake import publish
 
@@ -88,6 +89,9 @@ class LocalAdapter:
         held = ~Q(status__in=Render.FINAL)
         rows.filter(FREE, held).update(status=Render.Status.CANCELED, finished_at=Now())
         return True
+
+    async def check(self, detector: str, image: InputFile, ratio: str) -> Verdict:
+        return await sync_to_async(detect.look, thread_sensitive=False)(image, ratio)
 
 
 def update(render: Render) -> Update:

@@ -32,7 +32,7 @@ class Engine:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                env=environment(),
                 cwd=settings.BASE_DIR,
                 start_new_session=True,
             )
@@ -76,7 +76,7 @@ class Engine:
             self.child.wait()
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """No secret of the platform reaches the process that decodes strangers' files."""
     kept = {
         name: os.environ[name] for name in ("PATH", "LANG", "VOICEREEL_H264_ENCODER") if name in os.environ

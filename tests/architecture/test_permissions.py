@@ -72,6 +72,7 @@ TABLE: dict[str, list[Api]] = {
             "services/aigc/video-generation/video-synthesis": [
                 Api("post", "jobs:write", {}, stranger=None, **ASYNC)
             ],
+            "services/aigc/image2video/face-detect": [Api("post", "jobs:write", {}, stranger=None)],
             "tasks": [Api("get", "jobs:read", stranger=None)],
             # what is not one's own is UNKNOWN here, with 200
             "tasks/<str:task_id>": [Api("get", "jobs:read", stranger=200)],

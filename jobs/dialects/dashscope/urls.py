@@ -6,7 +6,7 @@ from typing import Any
 
 from django.urls import URLPattern, path, re_path
 
-from jobs.dialects.dashscope.views import tasks, uploads
+from jobs.dialects.dashscope.views import detection, tasks, uploads
 
 app_name = "dashscope"
 
@@ -16,6 +16,7 @@ def both(route: str, view: Any, name: str) -> list[URLPattern]:
 
 
 urlpatterns = [
+    *both("services/aigc/image2video/face-detect", detection.FaceDetect, "face_detect"),
     *both("services/aigc/image2video/video-synthesis", tasks.VideoSynthesis, "video_synthesis"),
     *both("services/aigc/video-generation/video-synthesis", tasks.VideoSynthesis, "video_generation"),
     *both("tasks", tasks.Tasks, "tasks"),

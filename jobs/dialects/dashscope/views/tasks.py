@@ -13,6 +13,7 @@ from jobs import storage
 from jobs.cancel import cancel_waiting
 from jobs.dialects.dashscope.views.base import View
 from jobs.dialects.dashscope.wire import tasks as wire
+from jobs.dialects.dashscope.wire.detection import DETECTORS, FACE_DETECT
 from jobs.dialects.dashscope.wire.faults import Fault, Refused, invalid, refused
 from jobs.dialects.dashscope.wire.models import URL_ERROR
 from jobs.dialects.dashscope.wire.submissions import spoken_model, submission
@@ -36,7 +37,7 @@ class VideoSynthesis(View):
         body = self.body
         wanted = submission(
             body,
-            spoken_model(body.model, {}),
+            spoken_model(body.model, dict.fromkeys(DETECTORS, FACE_DETECT)),
             request_id=self.request_id,
             idempotency_key=request.headers.get("Idempotency-Key", ""),
         )

@@ -29,8 +29,14 @@ CODES = (
     ("video_too_long", "InvalidFile.Duration"),
     ("media_too_long", "InvalidFile.Duration"),
     ("video_too_", "InvalidFile.Resolution"),
+    ("image_blurred", "InvalidFile.Value"),
     ("image_", "InvalidFile.Openerror"),
     ("video_", "InvalidFile.Openerror"),
+    ("face_many", "InvalidFile.MultiHuman"),
+    ("face_turned", "InvalidFile.FacePose"),
+    ("face_small", "InvalidFile.BodyProportion"),
+    ("face_dark", "InvalidFile.Value"),
+    ("body_cut", "InvalidFile.FullBody"),
     ("face_", "InvalidFile.NoHuman"),
     ("clip_too_long", "InvalidFile.Duration"),
     ("idempotency_conflict", "InvalidParameter"),
@@ -102,10 +108,9 @@ def _product(error: JobError | BillingError) -> Fault:
     """Money, limits and the rest."""
     if error.code == "model_not_allowed":
         return Fault(403, "Model.AccessDenied", error.message)
-    if error.code == "price_missing":
-        return Fault(503, "ModelUnavailable", error.message)
-    if (code := code_of(error.code)) != "InternalError":
-        return Fault(400, code, error.message)
+    code = "ModelUnavailable" if error.code == "price_missing" else code_of(error.code)
+    if code != "InternalError":
+        return Fault(503 if code == "ModelUnavailable" else 400, code, error.message)
     if error.retryable:
         return Fault(429, "Throttling.AllocationQuota", error.message)
     return Fault(403, "AccessDenied", error.message)

@@ -101,6 +101,22 @@ def find_face(picture: Picture) -> Face:
     )
 
 
+def find_faces(picture: Picture) -> list[Face]:
+    """Every face that an upright look at two sizes sees, or else a tilted look; the largest first, none twice."""
+    detail, scale = _search_picture(picture, DETAIL_SIDE)
+    upright = [(tilt, side) for tilt, side in SEARCHES if tilt == 0]
+    tilted = [[search] for search in SEARCHES if search not in upright]
+    for searches in (upright, *tilted):
+        faces: list[Face] = []
+        for tilt, side in searches:
+            for face in _faces_at(detail, tilt, side / DETAIL_SIDE):
+                if all(hypot(face.x - known.x, face.y - known.y) > known.width / 2 for known in faces):
+                    faces.append(face)
+        if faces:
+            return sorted((face.scaled(1 / scale) for face in faces), key=lambda face: -face.unit)
+    return []
+
+
 def _search_picture(picture: Picture, side: int) -> tuple[AnyArray, float]:
     """Greyscale of about `side` pixels, and its scale."""
     scale = min(side / max(picture.shape[:2]), 3.0)
