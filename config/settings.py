@@ -214,7 +214,10 @@ RENDER_LEASE_SECONDS = env_int("RENDER_LEASE_SECONDS", 15)
 WAVESPEED_SYNC_SECONDS = env_int("WAVESPEED_SYNC_SECONDS", 90)
 WAVESPEED_SYNC_WAITERS = env_int("WAVESPEED_SYNC_WAITERS", 4)
 # Dialect to the function that draws a webhook's headers and body.
-DIALECT_WEBHOOKS = {"wavespeed": "jobs.dialects.wavespeed.webhooks.render"}
+DIALECT_WEBHOOKS = {
+    "wavespeed": "jobs.dialects.wavespeed.webhooks.render",
+    "inferencesh": "jobs.dialects.inferencesh.webhooks.render",
+}
 
 # --- workers ---------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

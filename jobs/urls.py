@@ -10,4 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("jobs.files")),
     path("api/v1/", include("jobs.dialects.dashscope.urls")),
     path("api/v3/", include("jobs.dialects.wavespeed.urls")),
+    # Its SDK joins base URL and path as they are; none of these is an address of the dashboard or of a stored file.
+    path("", include("jobs.dialects.inferencesh.urls")),
+    path("infsh/", include("jobs.dialects.inferencesh.urls")),
 ]

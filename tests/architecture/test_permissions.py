@@ -32,6 +32,8 @@ SIGNED = {
     "files/<uuid:asset_id>/<str:token>/<str:name>",
     "storage/<str:token>",
     "invitations/<str:token>",
+    "uploads/<str:token>",
+    "infsh/uploads/<str:token>",
     "api/v1/uploads/form",
 }
 
@@ -81,6 +83,21 @@ TABLE: dict[str, list[Api]] = {
         }.items()
     },
     "api/v1/^(?P<path>(?s:.*))$": [Api("post", ANY_KEY, {}, stranger=None)],
+    **{
+        f"{prefix}{route}": rows
+        for prefix in ("", "infsh/")
+        for route, rows in {
+            "apps/run": [Api("post", "jobs:write", {"app": "infsh/wan-2-2-s2v"}, stranger=None)],
+            "tasks/<str:task_id>": [Api("get", "jobs:read"), Api("delete", "jobs:write")],
+            "tasks/<str:task_id>/stream": [Api("get", "jobs:read")],
+            "tasks/<str:task_id>/cancel": [Api("post", "jobs:write")],
+            "tasks/<str:task_id>/status": [Api("get", "jobs:read")],
+            "tasks/<str:task_id>/logs": [Api("get", "jobs:read")],
+            "tasks/<str:task_id>/timings": [Api("get", "jobs:read")],
+            "tasks/<str:task_id>/files": [Api("get", "jobs:read"), Api("delete", "jobs:write")],
+            "files": [Api("post", "files:write", {"files": [{"size": 5}]}, stranger=None)],
+        }.items()
+    },
     "api/v3/predictions": [Api("post", "jobs:read", {"page": 1, "page_size": 5}, stranger=None)],
     "api/v3/predictions/delete": [Api("post", "jobs:write", {"ids": []}, stranger=None)],
     "api/v3/predictions/<str:prediction_id>/result": [Api("get", "jobs:read")],

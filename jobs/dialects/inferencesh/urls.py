@@ -1,0 +1,21 @@
+"""Addresses at the root of our host and below /infsh/, none with a slash at its end."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from jobs.dialects.inferencesh import intake
+from jobs.dialects.inferencesh.views import files, tasks
+
+urlpatterns = [
+    path("apps/run", tasks.Run.as_view()),
+    path("tasks/<str:task_id>", tasks.Task.as_view()),
+    path("tasks/<str:task_id>/stream", tasks.Stream.as_view()),
+    path("tasks/<str:task_id>/cancel", tasks.Cancel.as_view()),
+    path("tasks/<str:task_id>/status", tasks.Status.as_view()),
+    path("tasks/<str:task_id>/logs", tasks.Logs.as_view()),
+    path("tasks/<str:task_id>/timings", tasks.Timings.as_view()),
+    path("tasks/<str:task_id>/files", files.TaskFiles.as_view()),
+    path("files", files.Files.as_view()),
+    path("uploads/<str:token>", intake.upload),
+]
