@@ -57,8 +57,8 @@ def deliver(delivery_id: str) -> None:
 def _post(delivery: Delivery) -> tuple[int | None, str, float]:
     """The receiver's status (None: no answer), an excerpt of its answer, and its Retry-After in seconds."""
     render = cast(Renderer, import_string(settings.DIALECT_WEBHOOKS[delivery.dialect]))
-    headers, body = render(delivery.job, delivery)
     try:
+        headers, body = render(delivery.job, delivery)
         with fetch.client(timeout=TIMEOUT_SECONDS) as client:
             fetch.check_url(delivery.url)
             response = client.post(delivery.url, content=body, headers=headers)
@@ -66,6 +66,10 @@ def _post(delivery: Delivery) -> tuple[int | None, str, float]:
         return None, refusal.message, 0
     except httpx.HTTPError as error:
         return None, type(error).__name__, 0
+    except Exception:
+        # A body that cannot be drawn counts as a try like any other, or it would be tried for ever.
+        log.exception("webhook %s could not be sent", delivery.pk, extra={"job": delivery.job_id})
+        return None, "The message could not be made.", 0
     after = response.headers.get("retry-after", "")
     return response.status_code, response.text[:EXCERPT], float(after) if after.isdigit() else 0
 

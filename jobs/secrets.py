@@ -9,9 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Organization
+from jobs.models import SigningSecret
 
 PURPOSE = b"jobs.secrets"
 
@@ -30,6 +35,17 @@ def unseal(sealed: str) -> str:
         return _fernet().decrypt(sealed.encode()).decode()
     except InvalidToken:
         raise SealBroken from None
+
+
+def kept_secret(organization: Organization, dialect: str, make: Callable[[], str]) -> str:
+    """The organization's signing secret in a dialect; `make` makes it when it is first asked for."""
+    kept = SigningSecret.objects.for_org(organization).filter(dialect=dialect).first()
+    if kept is None:
+        with transaction.atomic():  # a loser of the race reads the winner's
+            kept, _ = SigningSecret.objects.get_or_create(
+                organization=organization, dialect=dialect, defaults={"sealed": seal(make())}
+            )
+    return unseal(kept.sealed)
 
 
 def _fernet() -> MultiFernet:

@@ -65,12 +65,15 @@ TABLE: dict[str, list[Api]] = {
     "v1/jobs/<uuid:job_id>/events": [Api("get", "jobs:read")],
     "v1/files": [Api("post", "files:write", stranger=None)],
     "v1/files/<uuid:file_id>": [Api("get", "jobs:read")],
+    "v1/webhooks/secret": [Api("get", "jobs:write", stranger=None)],
     "v1/balance": [Api("get", "billing:read", stranger=None)],
     **{
         f"api/v1/{route}{slash}": rows
         for slash in ("", "/")
         for route, rows in {
-            "services/aigc/image2video/video-synthesis": [Api("post", "jobs:write", {}, stranger=None, **ASYNC)],
+            "services/aigc/image2video/video-synthesis": [
+                Api("post", "jobs:write", {}, stranger=None, **ASYNC)
+            ],
             "services/aigc/video-generation/video-synthesis": [
                 Api("post", "jobs:write", {}, stranger=None, **ASYNC)
             ],

@@ -12,5 +12,6 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/events", views.Events.as_view(), name="rest-events"),
     path("files", views.Files.as_view(), name="rest-files"),
     path("files/<uuid:file_id>", views.OneFile.as_view(), name="rest-file"),
+    path("webhooks/secret", views.WebhookSecret.as_view(), name="rest-webhook-secret"),
     path("balance", views.Balance.as_view(), name="rest-balance"),
 ]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Subquery
 from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -17,13 +15,13 @@ from rest_framework.views import APIView
 from accounts.auth import needs
 from accounts.tenancy import Caller
 from billing import ledger, quotes
-from jobs import gallery, storage, uploads
+from jobs import gallery, uploads
 from jobs.cancel import cancel
-from jobs.dialects.rest import problems, wire
+from jobs.dialects.rest import problems, webhooks, wire
+from jobs.dialects.rest.reading import address, shown
 from jobs.errors import Invalid, NotFound
 from jobs.events import job_events
 from jobs.models import Asset, Job
-from jobs.states import Status
 from jobs.submit import submit
 from providers import catalogue, routing
 
@@ -59,30 +57,6 @@ class View(APIView):
 
     def shown(self, row: Job) -> dict[str, Any]:
         return shown([row])[0]
-
-
-def shown(rows: Sequence[Job]) -> list[dict[str, Any]]:
-    """Jobs with their outputs and places in the queue: two queries, however many they are."""
-    done = [row.pk for row in rows if row.status == Status.SUCCEEDED]
-    outputs: dict[UUID, list[tuple[Asset, str]]] = defaultdict(list)
-    if done:
-        for item in Asset.objects.live().filter(job_id__in=done).order_by("-role"):  # video, preview, poster
-            outputs[cast(UUID, item.job_id)].append((item, address(item)))
-    places = queue_positions([row.pk for row in rows if row.status == Status.QUEUED])
-    return [wire.job(row, outputs[row.pk], places.get(row.pk)) for row in rows]
-
-
-def queue_positions(ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How many queued jobs were there before each, over all organizations, plus one."""
-    if not ids:
-        return {}
-    before = Job.objects.filter(status=Status.QUEUED, pk__lte=OuterRef("pk")).order_by().values("status")
-    counted = before.annotate(n=Count("pk")).values("n")
-    return dict(Job.objects.filter(pk__in=ids).annotate(place=Subquery(counted)).values_list("pk", "place"))
-
-
-def address(asset: Asset) -> str:
-    return storage.asset_url(asset.id, asset.filename)
 
 
 class Jobs(View):
@@ -169,6 +143,15 @@ class Models(View):
             for entry in catalogue.models().values()
         ]
         return Response({"data": shown})
+
+
+class WebhookSecret(View):
+    """What verifies the webhooks of jobs submitted here; as secret as the key itself."""
+
+    read_scope = "jobs:write"
+
+    def get(self, request: Request) -> Response:
+        return Response({"secret": webhooks.signing_secret(self.caller.organization)})
 
 
 class Balance(View):

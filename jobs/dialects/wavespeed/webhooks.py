@@ -8,14 +8,12 @@ import json
 import secrets
 import time
 
-from django.db import transaction
-
 from accounts.models import Organization
 from jobs.dialects.wavespeed import predictions
 from jobs.dialects.wavespeed.wire.predictions import with_echo
 from jobs.dialects.wavespeed.wire.submissions import DIALECT
-from jobs.models import Delivery, Job, SigningSecret
-from jobs.secrets import seal, unseal
+from jobs.models import Delivery, Job
+from jobs.secrets import kept_secret
 
 PREFIX = "whsec_"
 VERSION = "v3"
@@ -43,11 +41,4 @@ def signature(secret: str, name: str, timestamp: str, body: bytes) -> str:
 
 def signing_secret(organization: Organization) -> str:
     """The organization's secret, made when it is first asked for."""
-    kept = SigningSecret.objects.for_org(organization).filter(dialect=DIALECT).first()
-    if kept is None:
-        fresh = seal(PREFIX + secrets.token_hex(24))
-        with transaction.atomic():
-            kept, _ = SigningSecret.objects.get_or_create(
-                organization=organization, dialect=DIALECT, defaults={"sealed": fresh}
-            )
-    return unseal(kept.sealed)
+    return kept_secret(organization, DIALECT, lambda: PREFIX + secrets.token_hex(24))
