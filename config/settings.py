@@ -215,6 +215,7 @@ WAVESPEED_SYNC_SECONDS = env_int("WAVESPEED_SYNC_SECONDS", 90)
 WAVESPEED_SYNC_WAITERS = env_int("WAVESPEED_SYNC_WAITERS", 4)
 # Dialect to the function that draws a webhook's headers and body.
 DIALECT_WEBHOOKS = {
+    "rest": "jobs.dialects.rest.webhooks.render",
     "wavespeed": "jobs.dialects.wavespeed.webhooks.render",
     "inferencesh": "jobs.dialects.inferencesh.webhooks.render",
 }
