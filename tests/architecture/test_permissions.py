@@ -62,6 +62,8 @@ TABLE: dict[str, list[Api]] = {
     ],
     "v1/jobs/<uuid:job_id>": [Api("get", "jobs:read"), Api("delete", "jobs:write")],
     "v1/jobs/<uuid:job_id>/cancel": [Api("post", "jobs:write")],
+    "v1/jobs/<uuid:job_id>/retry": [Api("post", "jobs:write")],
+    "v1/jobs/<uuid:job_id>/receipt": [Api("get", "jobs:read")],
     "v1/jobs/<uuid:job_id>/events": [Api("get", "jobs:read")],
     "v1/files": [Api("post", "files:write", stranger=None)],
     "v1/files/<uuid:file_id>": [Api("get", "jobs:read")],

@@ -17,9 +17,9 @@ from accounts.tenancy import Caller
 from billing import ledger, quotes
 from jobs import gallery, uploads
 from jobs.cancel import cancel
-from jobs.dialects.rest import problems, webhooks, wire
+from jobs.dialects.rest import problems, receipts, webhooks, wire
 from jobs.dialects.rest.reading import address, shown
-from jobs.errors import Invalid, NotFound
+from jobs.errors import Conflict, Invalid, NotFound
 from jobs.events import job_events
 from jobs.models import Asset, Job
 from jobs.submit import submit
@@ -98,6 +98,25 @@ class OneJob(View):
 class Cancel(View):
     def post(self, request: Request, job_id: UUID) -> Response:
         return Response(self.shown(cancel(self.caller, self.job(job_id))))
+
+
+class Retry(View):
+    """The same order again as a new job, priced anew; the one that ended stays as it is."""
+
+    def post(self, request: Request, job_id: UUID) -> Response:
+        row = self.job(job_id)
+        if not row.final:
+            raise Conflict(
+                "job_not_ended", "The job is still at work; it can be ordered again when it has ended."
+            )
+        again = submit(self.caller, wire.same_again(row, request.headers.get("Idempotency-Key", "")))
+        again.refresh_from_db()
+        return Response(self.shown(again), status=202, headers={"Location": f"/v1/jobs/{again.id}"})
+
+
+class Receipt(View):
+    def get(self, request: Request, job_id: UUID) -> Response:
+        return Response(receipts.receipt(self.job(job_id)))
 
 
 class Events(View):

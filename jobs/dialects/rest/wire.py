@@ -26,17 +26,35 @@ def to_request(body: Any, idempotency_key: str) -> JobRequest:
             raise Invalid(
                 "parameter_invalid", f"Unknown field {name!r}; known are {', '.join(FIELDS)}.", field=name
             )
-    if len(idempotency_key) > MAX_KEY:
-        raise Invalid(
-            "parameter_invalid", f"Idempotency-Key may have {MAX_KEY} characters.", field="Idempotency-Key"
-        )
     return JobRequest(
         model=_typed(body, "model", str, ""),
         inputs=_typed(body, "inputs", Mapping, {}),
         options=_typed(body, "options", Mapping, {}),
         webhook_url=_typed(body, "webhook_url", str, ""),
         tags=_tags(body.get("tags", [])),
-        idempotency_key=idempotency_key,
+        idempotency_key=idempotency_key_of(idempotency_key),
+        dialect="rest",
+    )
+
+
+def idempotency_key_of(header: str) -> str:
+    """The Idempotency-Key header, if it is not too long."""
+    if len(header) > MAX_KEY:
+        message = f"Idempotency-Key may have {MAX_KEY} characters."
+        raise Invalid("parameter_invalid", message, field="Idempotency-Key")
+    return header
+
+
+def same_again(row: Job, idempotency_key: str) -> JobRequest:
+    """The order of a job, to be placed once more: the seed is the one that was drawn."""
+    inputs = {role: source.get("asset") or source["url"] for role, source in row.inputs.items()}
+    return JobRequest(
+        model=row.model,
+        inputs=inputs,
+        options=row.options,
+        webhook_url=row.webhook_url,
+        tags=tuple(row.tags),
+        idempotency_key=idempotency_key_of(idempotency_key),
         dialect="rest",
     )
 

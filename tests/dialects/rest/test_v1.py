@@ -219,3 +219,35 @@ def test_what_a_database_cannot_keep_is_refused(funded, api, bad):
     assert answer.json()["code"] in {"parameter_invalid", "parse_error"}
     tags = api.post("/v1/jobs", json.dumps(order(funded, tags=["x\x00"])), content_type="application/json")
     assert (tags.status_code, tags.json()["field"]) == (422, "tags")
+
+
+def test_a_job_is_ordered_again_with_the_seed_that_was_drawn(funded, api):
+    job = api.post("/v1/jobs", order(funded, options={"seed": -1}, tags=["a"]), format="json").json()
+    early = api.post(f"/v1/jobs/{job['id']}/retry")
+    assert (early.status_code, early.json()["code"]) == (409, "job_not_ended")
+    drive.run_all()
+    answer = api.post(f"/v1/jobs/{job['id']}/retry")
+    again = answer.json()
+    assert (answer.status_code, again["status"], again["tags"]) == (202, "queued", ["a"])
+    assert again["id"] != job["id"]
+    assert again["options"] == job["options"]
+    assert api.get("/v1/balance").json()["held_micros"] == 120_000
+
+
+def test_a_receipt_says_what_it_was_made_of_and_what_it_cost(funded, api):
+    image, audio = upload(api, "portrait.jpg").json(), upload(api, "speech.wav").json()
+    body = order(funded, inputs={"image": image["id"], "audio": audio["id"]})
+    job = api.post("/v1/jobs", body, format="json").json()
+    drive.run_all()
+    receipt = api.get(f"/v1/jobs/{job['id']}/receipt").json()
+    assert receipt["inputs"]["image"]["sha256"] == image["sha256"]
+    assert receipt["inputs"]["audio"]["duration_ms"] == 12528
+    assert receipt["attempts"] == [{"number": 1, "status": "succeeded", "error_code": ""}]
+    assert (
+        sum(line["total_micros"] for line in receipt["price"]["lines"])
+        == receipt["price"]["charged_micros"]
+        == 390_000
+    )
+    assert [phase["phase"] for phase in receipt["phases"]][-1] == "saving"
+    assert all(phase["seconds"] >= 0 for phase in receipt["phases"])
+    assert len({file["sha256"] for file in receipt["outputs"]}) == 3
