@@ -97,6 +97,10 @@ def _refusal(error: ValidationError) -> OptionRefused:
         known = set(_schema(error)["properties"])
         extra = min(set(cast(Mapping[str, Any], error.instance)) - known)
         return OptionRefused(extra, f"Unknown parameter {extra!r}; known are {', '.join(sorted(known))}.")
+    if error.validator == "required":
+        missing = min(set(_schema(error)["required"]) - set(cast(Mapping[str, Any], error.instance)))
+        wanted = _schema(error)["properties"][missing].get("description", "")
+        return OptionRefused(missing, f"{missing} is required: {wanted}")
     field = str(error.path[0]) if error.path else ""
     return OptionRefused(field, f"{field} {_wanted(error)}; it is {_shown(error.instance)}.")
 
@@ -110,7 +114,13 @@ def _wanted(error: ValidationError) -> str:
     schema = _schema(error)
     if "enum" in schema:
         return "must be one of " + ", ".join(map(str, schema["enum"]))
-    kind = {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false"}
+    kind = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "a text",
+        "boolean": "true or false",
+        "array": "a list",
+    }
     wanted = kind.get(str(schema.get("type")), str(schema.get("type")))
     if "minimum" in schema and "maximum" in schema:
         wanted += f" from {schema['minimum']} to {schema['maximum']}"

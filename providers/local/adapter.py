@@ -127,6 +127,7 @@ def spec(order: Order) -> dict[str, Any]:
             "prompt": order.options.get("prompt", ""),
             "fps": fps,
             "frames_per_clip": frames_per_clip,
+            "crop": order.options.get("ext_bbox"),
         },
         "inputs": {role: file.url for role, file in order.inputs.items()},
         "get": {name: order.workspace.get_url(name) for name in names},

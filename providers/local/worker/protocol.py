@@ -15,7 +15,9 @@ from typing import Any, NoReturn
 
 ORDER_FILE = "order.json"
 EXIT_CODED_ERROR = 3
-RESOLUTIONS = ("480p", "720p")
+# by area, and by shape for a shot of fixed size
+RESOLUTIONS = ("480p", "720p", "1:1", "3:4")
+CORNERS = 4
 
 
 class RenderError(Exception):
@@ -49,6 +51,9 @@ class Order:
     fps: int = 25
     frames_per_clip: int = 125
     clips_done: int = 0
+    crop: tuple[int, int, int, int] | None = (
+        None  # the part of the upright picture to film: left, top, right, bottom
+    )
     limits: Limits = Limits()
 
 
@@ -73,6 +78,7 @@ def read_order(workdir: Path) -> Order:
         fps=_whole(raw, "fps", 25, 5, 60),
         frames_per_clip=_whole(raw, "frames_per_clip", 125, 4, 250),
         clips_done=_whole(raw, "clips_done", 0, 0, 10**6),
+        crop=_crop(raw.get("crop")),
         limits=_limits(raw.get("limits") or {}),
     )
 
@@ -100,6 +106,15 @@ def _whole(raw: dict[str, Any], key: str, default: int, low: int, high: int) -> 
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         _refuse(f"{key} must be a whole number from {low} to {high}")
     return value
+
+
+def _crop(raw: object) -> tuple[int, int, int, int] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, list) or len(raw) != CORNERS or not all(type(corner) is int for corner in raw):
+        _refuse("crop must be four whole numbers")
+    left, top, right, bottom = raw
+    return left, top, right, bottom
 
 
 def _limits(raw: object) -> Limits:

@@ -25,6 +25,7 @@ SPOKEN = {
     spoken.name: spoken
     for spoken in (
         Spoken("wan2.2-s2v", "wan-2.2-s2v", _S2V),
+        Spoken("emo-v1", "emo-v1", _S2V),
         Spoken("wan2.2-animate-move", "wan-2.2-animate", _ANIMATE, {"mode": "animate"}, True),
         Spoken("wan2.2-animate-mix", "wan-2.2-animate", _ANIMATE, {"mode": "replace"}, True),
     )

@@ -16,6 +16,9 @@ MAX_ADDRESS = 2048
 MAX_IDEMPOTENCY_KEY = 255
 RESOLUTIONS = {"480P": "480p", "720P": "720p"}
 STYLES = ("speech", "singing", "performance")
+LEVELS = ("normal", "calm", "active")
+SHAPES = {"1:1": (1, 1), "3:4": (3, 4)}
+CORNERS, SLACK, MAX_SIDE = 4, 2, 7000
 # The vendor's two grades of the animate models; ours are sizes.
 GRADES = {"wan-std": "480p", "wan-pro": "720p"}
 # What the SDK calls the picture.
@@ -113,24 +116,46 @@ def submission(body: Body, spoken: Spoken, *, request_id: str = "", idempotency_
 
 
 def _options(body: Body, spoken: Spoken) -> dict[str, Any]:
-    options = _common(body)
+    options = _common(body, spoken)
     if spoken.slug == "wan-2.2-animate":
         grade = body.choice(body.parameters, "mode", tuple(GRADES))
         body.switch(body.parameters, "check_image", default=True)
         if body.switch(body.input, "watermark", default=False):
             raise invalid("watermark: this service adds no watermarks.")
         return {**options, "resolution": GRADES[grade]}
+    if spoken.slug == "emo-v1":
+        face, frame = _box(body, "face_bbox"), _box(body, "ext_bbox")
+        level = body.choice(body.parameters, "style_level", LEVELS, default=LEVELS[0])
+        shape = {"resolution": _shape(frame), "style_level": level}
+        return {**options, **shape, "face_bbox": face, "ext_bbox": frame}
     body.choice(body.parameters, "style", STYLES, default=STYLES[0])
     known = (*RESOLUTIONS, *RESOLUTIONS.values())
     resolution = body.choice(body.parameters, "resolution", known, default="480P")
     return {**options, "resolution": resolution.lower()}
 
 
-def _common(body: Body) -> dict[str, Any]:
+def _box(body: Body, name: str) -> list[int]:
+    box: Any = body.input.get(name)
+    whole = isinstance(box, list) and len(box) == CORNERS and all(type(corner) is int for corner in box)
+    if not whole or not (0 <= box[0] < box[2] <= MAX_SIDE and 0 <= box[1] < box[3] <= MAX_SIDE):
+        raise invalid(f"input.{name} must be the four whole numbers that emo-detect-v1 gave.")
+    return list(box)
+
+
+def _shape(frame: list[int]) -> str:
+    """The box decides what the video looks like, and so what it costs. Whole pixels may miss the ratio by a few."""
+    width, height = frame[2] - frame[0], frame[3] - frame[1]
+    for name, (columns, rows) in SHAPES.items():
+        if abs(width * rows - height * columns) <= SLACK * max(columns, rows):
+            return name
+    raise invalid("The ratio of input.ext_bbox must be 1:1 or 3:4.")
+
+
+def _common(body: Body, spoken: Spoken) -> dict[str, Any]:
     """What our models take beyond the vendor's."""
     options: dict[str, Any] = {}
     prompt = body.input.get("prompt")
-    if isinstance(prompt, str) and prompt:
+    if isinstance(prompt, str) and prompt and spoken.slug != "emo-v1":
         if not storable(prompt):
             raise invalid("input.prompt contains characters that are not text.")
         options["prompt"] = prompt

@@ -99,6 +99,8 @@ def usage(job: Job) -> dict[str, Any]:
     if job.model == "wan-2.2-animate":
         grade = "pro" if resolution == "720p" else "standard"
         return {"video_duration": seconds, "video_ratio": grade}
+    if job.model == "emo-v1":
+        return {"video_duration": seconds, "video_ratio": resolution}
     return {"duration": seconds, "video_count": 1, "SR": int(resolution.removesuffix("p") or 0)}
 
 

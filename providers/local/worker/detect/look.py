@@ -1,6 +1,6 @@
 """Looking at one picture: the verdict, as the fields of one JSON object."""
 
-# ruff: noqa: PLR2004 - thresholds of an image stand where they act, each with its meaning beside it
+
 from __future__ import annotations
 
 from math import degrees
@@ -9,13 +9,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from providers.local.worker.protocol import RenderError
 from providers.local.worker.talking_portrait import cascades
 from providers.local.worker.talking_portrait.arrays import Picture
 from providers.local.worker.talking_portrait.face import EYE_LINE, Face, find_faces
-from providers.local.worker.talking_portrait.picture import read_picture
+from providers.local.worker.talking_portrait.picture import read_picture, upright_size
 
 from .boxes import face_box, shot_box
 
@@ -35,7 +34,7 @@ def look(path: Path, ratio: str) -> dict[str, Any]:
     cv2.setNumThreads(1)
     cascades.check()
     try:
-        width, height = _size(path)
+        width, height = upright_size(path)
         _check_size(width, height)
         picture = read_picture(path)
     except RenderError as error:
@@ -61,18 +60,6 @@ def look(path: Path, ratio: str) -> dict[str, Any]:
 
 def _unfit(code: str, message: str, hint: str = "", *, person: bool = False) -> dict[str, Any]:
     return {"fit": False, "person": person, "code": code, "message": message, "hint": hint}
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height upright, from the header."""
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5  # the EXIF orientations that lie on their side
-            return (image.height, image.width) if turned else image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise RenderError(
-            "image_unreadable", "The picture cannot be read.", "Send a JPEG, PNG or WebP file."
-        ) from error
 
 
 def _check_size(width: int, height: int) -> None:

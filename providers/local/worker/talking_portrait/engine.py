@@ -14,7 +14,7 @@ from . import cascades, encode, sound, voice
 from .arrays import Picture
 from .compose import Stage
 from .motion import Motion
-from .picture import read_picture
+from .picture import cropped, read_picture, upright_size
 from .plan import Plan, plan
 
 OUTPUT, POSTER = "output.mp4", "poster.jpg"
@@ -29,6 +29,8 @@ def run(order: Order, report: Reporter) -> None:
     cascades.check()
     report("progress", phase="analyse", clip=0, clips=0, progress=0.0)
     picture = read_picture(order.image)
+    if order.crop:
+        picture = cropped(picture, order.crop, *upright_size(order.image))
     track = voice.analyse(sound.samples(order.audio, voice.RATE), order.fps)
     height, width = picture.shape[:2]
     film = plan(track.seconds, width, height, order.resolution, order.fps, order.frames_per_clip)

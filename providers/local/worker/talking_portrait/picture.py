@@ -52,6 +52,36 @@ def read_picture(path: Path) -> Picture:
         ) from error
 
 
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height as the picture is seen, from its header.  Raises `RenderError` ``image_unreadable``."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5  # the EXIF orientations that lie on their side
+            return (image.height, image.width) if turned else image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise RenderError(
+            "image_unreadable", "The picture cannot be read.", "Send a complete JPEG, PNG or WebP file."
+        ) from error
+
+
+def cropped(picture: Picture, box: tuple[int, int, int, int], width: int, height: int) -> Picture:
+    """The part of a picture in a box that is given in pixels of its own size, `width` by `height`."""
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise RenderError(
+            "parameter_invalid",
+            f"The box {list(box)} does not lie inside the picture of {width} by {height} pixels.",
+            "Send left, top, right and bottom as the detection gave them.",
+        )
+    if min(right - left, bottom - top) < MIN_SIDE:
+        raise RenderError(
+            "parameter_invalid", "The box is too small.", f"Each of its sides needs {MIN_SIDE} pixels."
+        )
+    scale = picture.shape[1] / width
+    x, y = round(left * scale), round(top * scale)
+    return np.ascontiguousarray(picture[y : round(bottom * scale), x : round(right * scale)])
+
+
 def _check_size(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise RenderError(

@@ -7,6 +7,8 @@ from math import sqrt
 
 # Pixels of a frame at each resolution; the picture's shape is kept and its area scaled to this.
 TARGET_AREA = {"480p": 832 * 480, "720p": 1280 * 720}
+# Pixels of a shot that has one size, whatever the picture's shape.
+FIXED_SIZE = {"1:1": (512, 512), "3:4": (512, 704)}
 SIDE_STEP = 16  # whole macroblocks: every H.264 encoder takes such sizes without padding
 MAX_SIDE = 4096  # largest side every H.264 encoder takes
 
@@ -42,7 +44,8 @@ def plan(
     The film has as many frames as come nearest to the sound's length, at least one.  Raises `KeyError` for an
     unknown resolution.
     """
-    width, height = frame_size(image_width, image_height, TARGET_AREA[resolution])
+    fixed = FIXED_SIZE.get(resolution)
+    width, height = fixed or frame_size(image_width, image_height, TARGET_AREA[resolution])
     frames = max(1, round(seconds * fps))
     clips = -(-frames // frames_per_clip)
     return Plan(width, height, fps, frames, frames_per_clip, clips, seconds)
