@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 from inferencesh.models.errors import APIError
@@ -143,6 +144,53 @@ def test_broken_bodies_and_methods_are_problems(infsh):
     assert problem(deep)[0] == 400
     assert problem(infsh.get("/apps/run")) == (405, "method_not_allowed")
     assert problem(infsh.client.post("/apps/run", "x" * (6 << 20), content_type="application/json"))[0] == 413
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '"prompt": "a\\u0000b"',
+        '"prompt": "\\ud800"',
+        '"image": "\\u0000"',
+        '"image": {"uri": {"uri": "x"}}',
+        '"image": ["x"]',
+        '"first_block_cache_threshold": 1e999',
+        '"fps": 1e999',
+        '"seed": 99999999999999999999999',
+        '"prompt": {"a": 1}',
+        '"prompt": null, "audio": 5',
+    ],
+)
+def test_what_no_database_keeps_is_refused(infsh, inputs, part):
+    body = json.dumps({"app": APP, "input": inputs})[:-2] + f", {part}" + "}}"
+    assert json.loads(body)
+    answer = infsh.client.post("/apps/run", body, content_type="application/json")
+    assert problem(answer) == (400, "validation_error")
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("app", ["\0", "\ud800", "infsh/wan-2-2-s2v@@", "::", "x" * 10_000])
+def test_strange_apps_are_not_found(infsh, app):
+    body = json.dumps({"app": app})
+    answer = infsh.client.post("/apps/run", body, content_type="application/json")
+    assert problem(answer) == (404, "not_found")
+
+
+def test_nothing_is_ever_redirected(infsh, inputs):
+    """The SDK would follow a 301 on its POST with a GET and no body."""
+    for path in ("/apps/run/", "/infsh/apps/run/", "/files/", "/tasks/"):
+        assert infsh.client.post(path, {"app": APP, "input": inputs}, format="json").status_code == 404
+    assert not Job.objects.exists()
+
+
+def test_the_dashboard_and_stored_files_keep_their_own_addresses(infsh, inputs, alice_browser):
+    assert alice_browser.get("/").status_code == 200
+    assert alice_browser.get("/jobs/rows").status_code == 200
+    name = infsh.ran(inputs)["id"]
+    drive.run_all()
+    address = urlsplit(infsh.task(name)["output"]["file"]).path
+    assert alice_browser.get(address).status_code in {200, 302}
+    assert problem(infsh.get("/files")) == (405, "method_not_allowed")
 
 
 def test_an_empty_body_is_an_empty_object(infsh, inputs):
