@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -68,3 +69,27 @@ def transition(
 
 def job_events(job_id: UUID, *, after: int = 0, limit: int = 500) -> list[JobEvent]:
     return list(JobEvent.objects.filter(job_id=job_id, id__gt=after)[:limit])
+
+
+FEED = """
+SELECT id, job_id, type, data, at, organization_id, xid::text AS transaction FROM jobs_jobevent
+WHERE organization_id = %s AND (xid, id) > (%s::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, id LIMIT %s
+"""
+CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
+
+
+class CursorUnknown(ValueError):
+    """Not a cursor that a feed gave."""
+
+
+def feed(organization_id: UUID, *, after: str = "", limit: int = 100) -> tuple[list[JobEvent], str]:
+    """An organization's events after a cursor, and the cursor for the next call. None is ever passed over.
+
+    Only events below every transaction still running are given, so one that commits late is not overtaken.
+    """
+    found = CURSOR.fullmatch(after or "0.0")
+    if found is None:
+        raise CursorUnknown(after)
+    rows = list(JobEvent.objects.raw(FEED, [organization_id, found[1], int(found[2]), limit]))
+    return rows, f"{rows[-1].transaction}.{rows[-1].id}" if rows else after  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/retry", views.Retry.as_view(), name="rest-retry"),
     path("jobs/<uuid:job_id>/receipt", views.Receipt.as_view(), name="rest-receipt"),
     path("jobs/<uuid:job_id>/events", views.Events.as_view(), name="rest-events"),
+    path("events", views.Feed.as_view(), name="rest-feed"),
     path("files", views.Files.as_view(), name="rest-files"),
     path("files/<uuid:file_id>", views.OneFile.as_view(), name="rest-file"),
     path("webhooks/secret", views.WebhookSecret.as_view(), name="rest-webhook-secret"),

@@ -20,7 +20,7 @@ from jobs.cancel import cancel
 from jobs.dialects.rest import problems, receipts, webhooks, wire
 from jobs.dialects.rest.reading import address, shown
 from jobs.errors import Conflict, Invalid, NotFound
-from jobs.events import job_events
+from jobs.events import CursorUnknown, feed, job_events
 from jobs.models import Asset, Job
 from jobs.submit import submit
 from providers import catalogue, routing
@@ -126,6 +126,23 @@ class Events(View):
         limit = _number(request, "limit", MOST, MOST)
         events = job_events(row.pk, after=after, limit=limit + 1)
         return Response({"data": [wire.event(e) for e in events[:limit]], "has_more": len(events) > limit})
+
+
+class Feed(View):
+    """Every event of the organization's jobs, so that a lost webhook is never lost data."""
+
+    def get(self, request: Request) -> Response:
+        limit = _number(request, "limit", MOST, MOST)
+        try:
+            rows, cursor = feed(
+                self.caller.organization.pk, after=request.query_params.get("after", ""), limit=limit
+            )
+        except CursorUnknown:
+            message = "after must be the `next` of an earlier answer, or empty to begin."
+            raise Invalid("parameter_invalid", message, field="after") from None
+        return Response(
+            {"data": [wire.event(row) for row in rows], "next": cursor, "has_more": len(rows) == limit}
+        )
 
 
 class Files(View):

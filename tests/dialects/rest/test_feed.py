@@ -1,0 +1,77 @@
+"""The account-wide feed: everything once, in order, whoever commits late."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from django.db import connection, transaction
+
+from jobs import events
+from jobs.models import Job, JobEvent
+from jobs.states import Status
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def make_job(org) -> Job:
+    fields = {"dialect": "rest", "model": "wan-2.2-s2v", "inputs": {}, "options": {}, "status": Status.QUEUED}
+    return Job.objects.create(organization=org, deadline_at="2030-01-01T00:00:00Z", **fields)
+
+
+def read_until(read, count: int, *, seconds: float = 60) -> list:
+    """Reads on until so many came: a writing transaction anywhere on the server, such as a neighbouring test's,
+    holds the feed back until it ends."""
+    end, got = time.monotonic() + seconds, []
+    while len(got) < count:
+        assert time.monotonic() < end, got
+        got += read()
+        time.sleep(0.05)
+    return got
+
+
+def test_the_feed_pages_through_everything_once(org, other_org, api):
+    job, foreign = make_job(org), make_job(other_org)
+    for number in range(5):
+        events.append(job, f"step_{number}")
+        events.append(foreign, "not_yours")
+    after = [""]
+
+    def page() -> list[str]:
+        answer = api.get(f"/v1/events?limit=2&after={after[0]}").json()
+        after[0] = answer["next"]
+        assert len(answer["data"]) <= 2
+        return [event["type"] for event in answer["data"]]
+
+    assert read_until(page, 5) == [f"step_{number}" for number in range(5)]
+    assert page() == []
+    events.append(job, "later")
+    assert read_until(page, 1) == ["later"]
+    assert api.get("/v1/events?after=yesterday").status_code == 422
+
+
+def test_an_event_that_commits_late_is_not_overtaken(org):
+    """Its id is lower than one that is already visible; a reader of ids alone would never see it."""
+    job = make_job(org)
+    written, commit = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with transaction.atomic():
+            events.append(job, "slow")
+            written.set()
+            commit.wait(10)
+        connection.close()
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert written.wait(10)
+    events.append(job, "quick")
+    by_id = list(JobEvent.objects.filter(job=job).values_list("type", flat=True))
+    assert by_id == ["quick"]  # "slow" has the lower id and is not there yet
+    early, cursor = events.feed(org.pk)
+    assert early == []  # so "quick" waits for it
+    commit.set()
+    thread.join()
+    late = read_until(lambda: events.feed(org.pk, after=cursor)[0], 2)
+    assert [event.type for event in late] == ["slow", "quick"]
