@@ -1,6 +1,5 @@
 """Looking at one picture: the verdict, as the fields of one JSON object."""
 
-
 from __future__ import annotations
 
 from math import degrees
