@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.core.handlers.asgi import ASGIRequest
+from django.http import StreamingHttpResponse
 from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -17,16 +19,19 @@ from accounts.tenancy import Caller
 from billing import ledger, quotes
 from jobs import gallery, uploads
 from jobs.cancel import cancel
-from jobs.dialects.rest import problems, receipts, webhooks, wire
+from jobs.dialects.rest import problems, receipts, stream, webhooks, wire
 from jobs.dialects.rest.reading import address, shown
 from jobs.errors import Conflict, Invalid, NotFound
 from jobs.events import CursorUnknown, feed, job_events
+from jobs.live import let_go
 from jobs.models import Asset, Job
 from jobs.submit import submit
 from providers import catalogue, routing
 
 PAGE = 50
 MOST = 200
+SSE = "text/event-stream"
+MAX_ID_DIGITS = 19
 
 
 class View(APIView):
@@ -120,12 +125,34 @@ class Receipt(View):
 
 
 class Events(View):
-    def get(self, request: Request, job_id: UUID) -> Response:
+    """Pages of JSON, or a stream for those who ask for text/event-stream."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  theirs
+        return super().perform_content_negotiation(
+            request, force=True
+        )  # the stream has no renderer of theirs
+
+    def get(self, request: Request, job_id: UUID) -> Response | StreamingHttpResponse:
         row = self.job(job_id)
+        if SSE in request.headers.get("Accept", ""):
+            return self.stream(request, row)
         after = _number(request, "after", 0, 2**62)
         limit = _number(request, "limit", MOST, MOST)
         events = job_events(row.pk, after=after, limit=limit + 1)
         return Response({"data": [wire.event(e) for e in events[:limit]], "has_more": len(events) > limit})
+
+    def stream(self, request: Request, row: Job) -> StreamingHttpResponse:
+        last = request.headers.get("Last-Event-ID", "") or request.query_params.get("after", "")
+        if last and not (last.isdecimal() and len(last) < MAX_ID_DIGITS):
+            raise Invalid(
+                "parameter_invalid", "Last-Event-ID must be the id of an event.", field="Last-Event-ID"
+            )
+        live = isinstance(request._request, ASGIRequest)  # noqa: SLF001  the way to Django's own
+        frames = (stream.follow if live else stream.now)(row, int(last or 0))
+        answer = StreamingHttpResponse(frames, headers={"Content-Type": SSE, "Cache-Control": "no-cache"})
+        answer["X-Accel-Buffering"] = "no"
+        let_go()
+        return answer
 
 
 class Feed(View):

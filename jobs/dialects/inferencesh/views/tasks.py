@@ -20,6 +20,7 @@ from jobs.dialects.inferencesh.views.files import delete_inputs
 from jobs.dialects.inferencesh.wire import lines, runs
 from jobs.dialects.inferencesh.wire import tasks as wire
 from jobs.errors import Conflict
+from jobs.live import let_go
 from jobs.models import Job
 from jobs.submit import checked_options, submit
 from providers import catalogue, routing
@@ -73,7 +74,7 @@ class Stream(View):
         answer = StreamingHttpResponse(frames(), headers={"Content-Type": content_type})
         answer["Cache-Control"] = "no-cache"
         answer["X-Accel-Buffering"] = "no"
-        stream.let_go()
+        let_go()
         return answer
 
 
