@@ -81,7 +81,11 @@ def _bring_inputs(job: Job) -> int:
     for role, source in job.inputs.items():
         wanted = model.inputs[role]
         kind = cast(Kind, wanted.kind)
-        asset = _known(source["asset"], kind) if "asset" in source else fetched(job.organization, source["url"], kind)
+        asset = (
+            _known(source["asset"], kind)
+            if "asset" in source
+            else fetched(job.organization, source["url"], kind)
+        )
         try:
             check_input(wanted, asset)
         except Invalid as refusal:
