@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core import signing
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
@@ -30,6 +31,8 @@ from jobs.wake import wake
 from providers import catalogue, errors, routing
 
 MAX_SEED = 2147483647
+QUOTE_SECONDS = 15 * 60
+QUOTE_SALT = "jobs.quote"
 NUL, BACKSLASH = "\\u0000", "\\\\"  # as json.dumps writes the two characters
 
 
@@ -60,17 +63,15 @@ def submit(caller: Caller, request: JobRequest) -> Job:
     if earlier := _earlier(caller.organization, request, digest):
         return earlier
     throttles.submit_allowed(caller.organization, caller.key)
-    model = known_model(request.model)
-    options = checked_options(model, request.options)
-    sources = resolve(caller.organization, model, request.inputs)
-    for role, source in sources.items():
-        if source.ready:
-            check_input(model.inputs[role], source.ready)
+    model, options, sources = examined(caller.organization, request)
     length_ms = known_length(model, sources)
     _require_route(caller.organization, model.slug, length_ms)
     if request.webhook_url:
         _check_address("webhook", request.webhook_url)
-    quote = price(caller.organization, model, options, length_ms)
+    if request.quote:
+        quote = agreed(caller.organization, request.quote, digest)
+    else:
+        quote = price(caller.organization, model, options, length_ms)
     job = _new_job(caller, request, digest, model, options, sources, quote)
     try:
         _write(caller, job, quote)
@@ -80,6 +81,48 @@ def submit(caller: Caller, request: JobRequest) -> Job:
             return again
         raise
     return job
+
+
+def examined(
+    organization: Organization, request: JobRequest
+) -> tuple[catalogue.Model, dict[str, Any], dict[str, Source]]:
+    """The order's model, checked options and inputs. Raises Invalid."""
+    model = known_model(request.model)
+    options = checked_options(model, request.options)
+    sources = resolve(organization, model, request.inputs)
+    for role, source in sources.items():
+        if source.ready:
+            check_input(model.inputs[role], source.ready)
+    return model, options, sources
+
+
+def offer(caller: Caller, request: JobRequest) -> tuple[Quote, str]:
+    """The price of an order, and the signed text by which `submit` keeps to it for QUOTE_SECONDS.
+
+    Raises Invalid as submit does, and where the length is not known yet: a foreign address cannot be priced.
+    """
+    check_text(request)
+    model, options, sources = examined(caller.organization, request)
+    length_ms = known_length(model, sources)
+    if length_ms is None:
+        message = "A price can be promised when all inputs are uploaded files; upload them first."
+        raise Invalid("quote_needs_files", message, field="inputs")
+    quote = price(caller.organization, model, options, length_ms)
+    promise = {"o": str(caller.organization.pk), "h": request_hash(request), "q": quote.as_json()}
+    return quote, signing.dumps(promise, salt=QUOTE_SALT, compress=True)
+
+
+def agreed(organization: Organization, text: str, digest: str) -> Quote:
+    """The quote that was offered for this very order. Raises Invalid: forged, expired, or of another order."""
+    try:
+        promise = signing.loads(text, salt=QUOTE_SALT, max_age=QUOTE_SECONDS)
+    except signing.SignatureExpired:
+        raise Invalid("quote_expired", "The quote has expired; ask for a new one.", field="quote") from None
+    except signing.BadSignature:
+        raise Invalid("quote_invalid", "This is no quote of ours.", field="quote") from None
+    if (promise["o"], promise["h"]) != (str(organization.pk), digest):
+        raise Invalid("quote_mismatch", "The quote was made for another order.", field="quote")
+    return Quote.from_json(promise["q"])
 
 
 def _write(caller: Caller, job: Job, quote: Quote) -> None:

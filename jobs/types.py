@@ -20,7 +20,9 @@ def new_id() -> UUID:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """One order as any dialect tells it. `inputs` maps a role to an asset id, an address or a data: URI."""
+    """One order as any dialect tells it. `inputs` maps a role to an asset id, an address or a data: URI; `quote` is one
+    that was offered for just this order.
+    """
 
     model: str
     inputs: Mapping[str, Any]
@@ -30,6 +32,7 @@ class JobRequest:
     idempotency_key: str = ""
     tags: tuple[str, ...] = ()
     wire: Mapping[str, Any] = field(default_factory=dict)
+    quote: str = ""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ TABLE: dict[str, list[Api]] = {
     "v1/jobs/<uuid:job_id>/retry": [Api("post", "jobs:write")],
     "v1/jobs/<uuid:job_id>/receipt": [Api("get", "jobs:read")],
     "v1/jobs/<uuid:job_id>/events": [Api("get", "jobs:read")],
+    "v1/quotes": [Api("post", "jobs:read", {"model": "wan-2.2-s2v"}, stranger=None)],
     "v1/events": [Api("get", "jobs:read", stranger=None)],
     "v1/files": [Api("post", "files:write", stranger=None)],
     "v1/files/<uuid:file_id>": [Api("get", "jobs:read")],

@@ -134,7 +134,17 @@ def test_an_up_to_date_environment_is_left_alone(bootstrap, monkeypatch, tmp_pat
 
 def test_compose_runs_every_process():
     services = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"]
-    assert set(services) == {"migrate", "web", "worker", "render", "poller", "beat", "postgres", "redis"}
+    assert set(services) == {
+        "migrate",
+        "live",
+        "web",
+        "worker",
+        "render",
+        "poller",
+        "beat",
+        "postgres",
+        "redis",
+    }
     assert "gthread" in " ".join(services["web"]["command"])
     for queue in ("default,media", "cpu"):
         assert any(queue in service.get("command", []) for service in services.values())

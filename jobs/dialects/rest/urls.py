@@ -6,6 +6,7 @@ from jobs.dialects.rest import views
 
 urlpatterns = [
     path("models", views.Models.as_view(), name="rest-models"),
+    path("quotes", views.Quotes.as_view(), name="rest-quotes"),
     path("jobs", views.Jobs.as_view(), name="rest-jobs"),
     path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="rest-job"),
     path("jobs/<uuid:job_id>/cancel", views.Cancel.as_view(), name="rest-cancel"),

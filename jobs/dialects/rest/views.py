@@ -25,7 +25,7 @@ from jobs.errors import Conflict, Invalid, NotFound
 from jobs.events import CursorUnknown, feed, job_events
 from jobs.live import let_go
 from jobs.models import Asset, Job
-from jobs.submit import submit
+from jobs.submit import QUOTE_SECONDS, offer, submit
 from providers import catalogue, routing
 
 PAGE = 50
@@ -87,6 +87,16 @@ class Jobs(View):
                 "next": data[-1]["id"] if len(page) > limit else None,
             }
         )
+
+
+class Quotes(View):
+    """The price of an order, binding for a quarter of an hour."""
+
+    write_scope = "jobs:read"
+
+    def post(self, request: Request) -> Response:
+        offered, text = offer(self.caller, wire.to_request(request.data, ""))
+        return Response(wire.quote(offered, text, QUOTE_SECONDS), status=201)
 
 
 class OneJob(View):

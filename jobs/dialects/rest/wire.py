@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from billing.models import Price
+from billing.quotes import Quote
 from jobs.errors import Invalid
 from jobs.models import Asset, Job, JobEvent
 from jobs.types import JobRequest
@@ -14,7 +15,7 @@ from providers.catalogue import Model
 MAX_TAGS = 20
 MAX_TAG = 64
 MAX_KEY = 255
-FIELDS = ("model", "inputs", "options", "webhook_url", "tags")
+FIELDS = ("model", "inputs", "options", "webhook_url", "tags", "quote")
 
 
 def to_request(body: Any, idempotency_key: str) -> JobRequest:
@@ -32,6 +33,7 @@ def to_request(body: Any, idempotency_key: str) -> JobRequest:
         options=_typed(body, "options", Mapping, {}),
         webhook_url=_typed(body, "webhook_url", str, ""),
         tags=_tags(body.get("tags", [])),
+        quote=_typed(body, "quote", str, ""),
         idempotency_key=idempotency_key_of(idempotency_key),
         dialect="rest",
     )
@@ -105,6 +107,28 @@ def price(row: Job) -> dict[str, Any]:
         "quoted_micros": row.quoted_micros,
         "charged_micros": row.charged_micros,
         "billed_seconds": row.billed_units,
+    }
+
+
+def quote(offered: Quote, text: str, seconds: int) -> dict[str, Any]:
+    """An offer: `id` goes into the job's `quote` within `expires_in` seconds."""
+    shown = offered.as_json()
+    kept = (
+        "model",
+        "resolution",
+        "unit",
+        "measured_ms",
+        "billed_units",
+        "micros_per_unit",
+        "total_micros",
+        "lines",
+    )
+    return {
+        "object": "quote",
+        "id": text,
+        "currency": "USD",
+        "expires_in": seconds,
+        **{k: shown[k] for k in kept},
     }
 
 
