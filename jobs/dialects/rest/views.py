@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
-from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,7 @@ from accounts.auth import needs
 from accounts.tenancy import Caller
 from billing import ledger, quotes
 from jobs import gallery, uploads
+from jobs.bodies import BoundedJson, BoundedMultipart
 from jobs.cancel import cancel
 from jobs.dialects.rest import problems, receipts, stream, webhooks, wire
 from jobs.dialects.rest.reading import address, shown
@@ -39,7 +40,7 @@ class View(APIView):
 
     read_scope: ClassVar[str] = "jobs:read"
     write_scope: ClassVar[str] = "jobs:write"
-    parser_classes: Sequence[type[BaseParser]] = [JSONParser]
+    parser_classes: Sequence[type[BaseParser]] = [BoundedJson]
 
     def get_permissions(self) -> list[BasePermission]:
         reading = self.request.method in {"GET", "HEAD", "OPTIONS"}
@@ -183,7 +184,7 @@ class Feed(View):
 
 
 class Files(View):
-    parser_classes = [MultiPartParser]
+    parser_classes = [BoundedMultipart]
     write_scope = "files:write"
 
     def post(self, request: Request) -> Response:

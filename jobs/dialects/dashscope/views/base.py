@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.tenancy import Caller
+from jobs.bodies import AlwaysJson
 from jobs.dialects.dashscope import bodies, faults
 from jobs.dialects.dashscope.wire.submissions import Body, read_body
 
@@ -17,7 +18,7 @@ class View(APIView):
     """JSON in, JSON out, whatever happens. Each view names its permissions."""
 
     parser_classes = [bodies.BoundedJson]
-    content_negotiation_class = bodies.AlwaysJson
+    content_negotiation_class = AlwaysJson
     metadata_class = None
 
     def get_exception_handler(self) -> Callable[[Exception, Any], Response]:

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from accounts.auth import needs
 from accounts.tenancy import Caller
+from jobs.bodies import AlwaysJson
 from jobs.dialects.inferencesh import bodies, faults, tasks
 from jobs.models import Job
 
@@ -21,7 +22,7 @@ class View(APIView):
     read_scope: ClassVar[str] = "jobs:read"
     write_scope: ClassVar[str] = "jobs:write"
     parser_classes = [bodies.BoundedJson]
-    content_negotiation_class = bodies.AlwaysJson
+    content_negotiation_class = AlwaysJson
     metadata_class = None
 
     def get_permissions(self) -> Sequence[BasePermission]:

@@ -9,7 +9,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.tenancy import Caller
-from jobs.dialects.wavespeed import bodies, faults
+from jobs import bodies
+from jobs.dialects.wavespeed import faults
 from jobs.dialects.wavespeed.wire.models import path_of, slug_of
 from jobs.dialects.wavespeed.wire.submissions import flat
 from jobs.errors import NotFound

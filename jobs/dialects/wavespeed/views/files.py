@@ -9,8 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.auth import needs
-from jobs import storage, uploads
-from jobs.dialects.wavespeed import bodies
+from jobs import bodies, storage, uploads
 from jobs.dialects.wavespeed.views.base import View, success
 from jobs.dialects.wavespeed.wire import bodies as wire
 from jobs.errors import Invalid

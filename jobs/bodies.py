@@ -1,4 +1,7 @@
-"""What comes in: JSON of bounded size. What goes out: JSON, whatever the client says it accepts."""
+"""Bodies of every dialect: what comes in is bounded, what goes out is JSON, whatever the client says it accepts.
+
+A dialect that words its refusals otherwise overrides `too_large` and `malformed`.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,13 @@ class BoundedJson(BaseParser):
     """REST framework's own parser reads a body of any size into memory."""
 
     media_type = "application/json"
+    empty_is_object = False
+
+    def too_large(self, most: int) -> Exception:
+        return TooLarge(most)
+
+    def malformed(self) -> Exception:
+        return ParseError("The body is not valid JSON.", "parse_error")
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -33,11 +43,13 @@ class BoundedJson(BaseParser):
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         raw = stream.read(most + 1)
         if len(raw) > most:
-            raise TooLarge(most)
+            raise self.too_large(most)
+        if self.empty_is_object and not raw.strip():
+            return {}
         try:
             return json.loads(raw, parse_constant=_no_constant)
         except ValueError:
-            raise ParseError("The body is not valid JSON.", "parse_error") from None
+            raise self.malformed() from None
 
 
 def _no_constant(name: str) -> None:
@@ -50,13 +62,16 @@ class BoundedMultipart(MultiPartParser):
     # the form around the file
     SLACK = 64 * 1024
 
+    def too_large(self, most: int) -> Exception:
+        return TooLarge(most)
+
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         request = (parser_context or {})["request"]
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal() or int(length) > settings.UPLOAD_MAX_BYTES + self.SLACK:
-            raise TooLarge(settings.UPLOAD_MAX_BYTES)
+            raise self.too_large(settings.UPLOAD_MAX_BYTES)
         return super().parse(stream, media_type, parser_context)
 
 
