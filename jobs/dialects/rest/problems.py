@@ -6,6 +6,7 @@ import logging
 import math
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 from billing.errors import BillingError, RateLimited
 from jobs import errors
 from jobs.dialects.rest import wire
+from jobs.storage.backend import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +41,22 @@ def answer(error: Exception, context: Any) -> Response | None:
             )
         case BillingError():
             return _problem(402, error.code, error.message, retryable=error.retryable)
-        case Http404():
-            return _problem(404, "not_found", "There is nothing at this address.")
         case exceptions.APIException():
             return _of_framework(error)
+    return _of_surroundings(error)
+
+
+def _of_surroundings(error: Exception) -> Response | None:
+    """What Django or the file store says."""
+    match error:
+        case Http404():
+            return _problem(404, "not_found", "There is nothing at this address.")
+        case StorageUnavailable():
+            log.warning("the file store did not answer: %s", error)
+            detail = "Files cannot be reached at the moment; nothing was charged."
+            return _problem(503, "storage_unavailable", detail, retryable=True)
+        case SuspiciousOperation() | RecursionError():
+            return _problem(400, "parse_error", "This request cannot be read.")
     return None
 
 

@@ -9,6 +9,7 @@ import uuid
 import pytest
 
 from jobs.models import Asset, Job
+from jobs.storage.backend import StorageUnavailable
 from tests.jobs import drive
 from tests.world import api_client
 
@@ -251,3 +252,14 @@ def test_a_receipt_says_what_it_was_made_of_and_what_it_cost(funded, api):
     assert [phase["phase"] for phase in receipt["phases"]][-1] == "saving"
     assert all(phase["seconds"] >= 0 for phase in receipt["phases"])
     assert len({file["sha256"] for file in receipt["outputs"]}) == 3
+
+
+def test_a_file_store_that_is_away_is_a_problem_worth_another_try(funded, api, monkeypatch):
+    def away(*args, **kwargs):
+        raise StorageUnavailable("no route to host 10.0.0.7")
+
+    monkeypatch.setattr("jobs.storage.put", away)
+    answer = upload(api, "portrait.jpg")
+    assert (answer.status_code, answer["Content-Type"]) == (503, "application/problem+json")
+    assert (answer.json()["code"], answer.json()["retryable"]) == ("storage_unavailable", True)
+    assert "10.0.0.7" not in answer.content.decode()
