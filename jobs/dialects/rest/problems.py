@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from billing.errors import BillingError, RateLimited
 from jobs import errors
-from jobs.dialects.rest import wire
+from jobs.dialects.rest.wire import problems as problems_wire
 from jobs.storage.backend import StorageUnavailable
 
 log = logging.getLogger(__name__)
@@ -76,5 +76,5 @@ def _limited(detail: str, seconds: float) -> Response:
 
 
 def _problem(status: int, code: str, detail: str, *, field: str = "", retryable: bool = False) -> Response:
-    body = wire.problem(status, code, detail, field=field, retryable=retryable)
+    body = problems_wire.problem(status, code, detail, field=field, retryable=retryable)
     return Response(body, status=status, content_type="application/problem+json")

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Subquery
 
 from jobs import storage
-from jobs.dialects.rest import wire
+from jobs.dialects.rest.wire import jobs as jobs_wire
 from jobs.models import Asset, Job
 from jobs.states import Status
 
@@ -23,7 +23,7 @@ def shown(rows: Sequence[Job]) -> list[dict[str, Any]]:
         for item in Asset.objects.live().filter(job_id__in=done).order_by("-role"):  # video, preview, poster
             outputs[cast(UUID, item.job_id)].append((item, address(item)))
     places = queue_positions([row.pk for row in rows if row.status == Status.QUEUED])
-    return [wire.job(row, outputs[row.pk], places.get(row.pk)) for row in rows]
+    return [jobs_wire.job(row, outputs[row.pk], places.get(row.pk)) for row in rows]
 
 
 def queue_positions(ids: Sequence[UUID]) -> dict[UUID, int]:

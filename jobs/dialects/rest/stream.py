@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from asgiref.sync import sync_to_async
 
-from jobs.dialects.rest import wire
+from jobs.dialects.rest.wire import jobs as jobs_wire
 from jobs.events import job_events
 from jobs.live import Wakes, let_go
 from jobs.models import Job, JobEvent
@@ -43,7 +43,7 @@ def now(job: Job, after: int) -> list[bytes]:
 
 
 def frame(event: JobEvent) -> bytes:
-    data = json.dumps(wire.event(event), separators=(",", ":"))
+    data = json.dumps(jobs_wire.event(event), separators=(",", ":"))
     return f"id: {event.id}\nevent: {event.type}\ndata: {data}\n\n".encode()
 
 

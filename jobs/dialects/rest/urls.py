@@ -2,20 +2,20 @@
 
 from django.urls import path
 
-from jobs.dialects.rest import views
+from jobs.dialects.rest.views import account, events, files, jobs, models, webhooks
 
 urlpatterns = [
-    path("models", views.Models.as_view(), name="rest-models"),
-    path("quotes", views.Quotes.as_view(), name="rest-quotes"),
-    path("jobs", views.Jobs.as_view(), name="rest-jobs"),
-    path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="rest-job"),
-    path("jobs/<uuid:job_id>/cancel", views.Cancel.as_view(), name="rest-cancel"),
-    path("jobs/<uuid:job_id>/retry", views.Retry.as_view(), name="rest-retry"),
-    path("jobs/<uuid:job_id>/receipt", views.Receipt.as_view(), name="rest-receipt"),
-    path("jobs/<uuid:job_id>/events", views.Events.as_view(), name="rest-events"),
-    path("events", views.Feed.as_view(), name="rest-feed"),
-    path("files", views.Files.as_view(), name="rest-files"),
-    path("files/<uuid:file_id>", views.OneFile.as_view(), name="rest-file"),
-    path("webhooks/secret", views.WebhookSecret.as_view(), name="rest-webhook-secret"),
-    path("balance", views.Balance.as_view(), name="rest-balance"),
+    path("models", models.Models.as_view(), name="rest-models"),
+    path("quotes", jobs.Quotes.as_view(), name="rest-quotes"),
+    path("jobs", jobs.Jobs.as_view(), name="rest-jobs"),
+    path("jobs/<uuid:job_id>", jobs.OneJob.as_view(), name="rest-job"),
+    path("jobs/<uuid:job_id>/cancel", jobs.Cancel.as_view(), name="rest-cancel"),
+    path("jobs/<uuid:job_id>/retry", jobs.Retry.as_view(), name="rest-retry"),
+    path("jobs/<uuid:job_id>/receipt", jobs.Receipt.as_view(), name="rest-receipt"),
+    path("jobs/<uuid:job_id>/events", events.Events.as_view(), name="rest-events"),
+    path("events", events.Feed.as_view(), name="rest-feed"),
+    path("files", files.Files.as_view(), name="rest-files"),
+    path("files/<uuid:file_id>", files.OneFile.as_view(), name="rest-file"),
+    path("webhooks/secret", webhooks.WebhookSecret.as_view(), name="rest-webhook-secret"),
+    path("balance", account.Balance.as_view(), name="rest-balance"),
 ]

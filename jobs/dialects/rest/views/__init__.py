@@ -1,0 +1,1 @@
+"""The views of `/v1`, by what they are about."""

@@ -1,0 +1,70 @@
+"""What every view of `/v1` shares: scopes, problems, and reading parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+from uuid import UUID
+
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.auth import needs
+from accounts.tenancy import Caller
+from jobs.bodies import BoundedJson
+from jobs.dialects.rest import problems
+from jobs.dialects.rest.reading import shown
+from jobs.errors import Invalid, NotFound
+from jobs.models import Job
+
+PAGE = 50
+MOST = 200
+
+
+class View(APIView):
+    """Asks for a scope to read and one to write; words refusals as problems."""
+
+    read_scope: ClassVar[str] = "jobs:read"
+    write_scope: ClassVar[str] = "jobs:write"
+    parser_classes: Sequence[type[BaseParser]] = [BoundedJson]
+
+    def get_permissions(self) -> list[BasePermission]:
+        reading = self.request.method in {"GET", "HEAD", "OPTIONS"}
+        return [needs(self.read_scope if reading else self.write_scope)()]
+
+    def get_exception_handler(self) -> Callable[[Exception, Any], Response | None]:
+        return problems.answer
+
+    @property
+    def caller(self) -> Caller:
+        caller = self.request.auth
+        assert isinstance(caller, Caller)
+        return caller
+
+    def job(self, job_id: UUID) -> Job:
+        row = Job.objects.for_org(self.caller.organization).visible().filter(pk=job_id).first()
+        if row is None:
+            raise NotFound("job_not_found", "There is no such job.")
+        return row
+
+    def shown(self, row: Job) -> dict[str, Any]:
+        return shown([row])[0]
+
+
+def number(request: Request, name: str, default: int, most: int) -> int:
+    raw = request.query_params.get(name, "")
+    if raw == "":
+        return default
+    if not raw.isdecimal() or not 0 <= int(raw) <= most:
+        raise Invalid("parameter_invalid", f"{name} must be a whole number from 0 to {most}.", field=name)
+    return int(raw)
+
+
+def uuid_of(name: str, value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise Invalid("parameter_invalid", f"{name} must be the id of a job.", field=name) from None
