@@ -56,6 +56,8 @@ ORDER BY coalesce(r.n, 0) + w.place, w.id LIMIT %s
 """
 
 PUBLIC_FAILURE = "The video could not be rendered; nothing was charged."
+# Another route may be able to: each is tried once.
+UNBUILT = Failure("order_failed", PUBLIC_FAILURE, retryable=True)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _last_failure(attempts: list[Attempt]) -> Failure | None:
     if not attempts:
         return None
     last = attempts[-1]
-    return Failure(last.error_code, last.error_message, last.error_retryable)
+    return Failure(last.error_code, last.error_message, last.error_retryable, last.error_hint)
 
 
 # What a provider says that only means "later": the route does not count as tried.
@@ -160,8 +162,17 @@ def begin(start: Start) -> None:
     """Call the provider, outside any transaction, and write down what it said."""
     attempt = start.attempt
     try:
-        order = make_order(start)
-        external_id = call(SUBMIT_SECONDS, adapter(attempt.provider).submit, order)
+        provider, order = adapter(attempt.provider), make_order(start)
+    except InputGone as gone:
+        give_up(attempt, gone.failure)
+        return
+    except Exception:
+        # Nothing has left the house, so nothing can have been lost.
+        log.exception("no order could be made for %s", attempt.tag, extra={"job": attempt.job_id})
+        give_up(attempt, UNBUILT)
+        return
+    try:
+        external_id = call(SUBMIT_SECONDS, provider.submit, order)
     except errors.Refused as refusal:
         message = refusal.customer_message or "The provider refused this order; nothing was charged."
         give_up(attempt, Failure(refusal.code, message))
@@ -175,14 +186,25 @@ def begin(start: Start) -> None:
         log.exception("the answer to %s was lost", attempt.tag, extra={"job": attempt.job_id})
         _become(attempt, AttemptStatus.UNKNOWN, due_at=Now() + settings.RETRY_STEP)
     else:
-        due = Now() + timedelta(seconds=adapter(attempt.provider).poll_seconds)
+        due = Now() + timedelta(seconds=provider.poll_seconds)
         _become(attempt, AttemptStatus.SUBMITTED, external_id=external_id, submitted_at=Now(), due_at=due)
 
 
+class InputGone(Exception):
+    """An input was deleted while the job waited. args[0] is its role."""
+
+    @property
+    def failure(self) -> Failure:
+        message = f"The file given as {self.args[0]} was deleted before its turn came; nothing was charged."
+        return Failure("file_gone", message, hint="Upload the file again and order anew.")
+
+
 def make_order(start: Start) -> Order:
-    """The order with addresses that stay readable for its whole life."""
+    """The order with addresses that stay readable for its whole life. Raises InputGone."""
     job, attempt = start.job, start.attempt
-    assets = Asset.objects.in_bulk([UUID(source["asset"]) for source in job.inputs.values()])
+    assets = Asset.objects.live().in_bulk([UUID(source["asset"]) for source in job.inputs.values()])
+    if gone := [role for role, source in job.inputs.items() if UUID(source["asset"]) not in assets]:
+        raise InputGone(gone[0])
     inputs = {role: _input_file(assets[UUID(source["asset"])]) for role, source in job.inputs.items()}
     return Order(
         tag=attempt.tag,
@@ -228,6 +250,7 @@ def give_up(
             finished_at=Now(),
             error_code=failure.code,
             error_message=failure.message[:500],
+            error_hint=failure.hint[:300],
             error_retryable=failure.retryable,
         )
         if not ended:

@@ -174,6 +174,7 @@ class Attempt(models.Model):
     result = models.JSONField(default=dict, help_text="outputs as the provider named them")
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
+    error_hint = models.CharField(max_length=300, blank=True, help_text="what would help")
     error_retryable = models.BooleanField(default=False)
     cost_micros = models.BigIntegerField(default=0)
     due_at = models.DateTimeField(

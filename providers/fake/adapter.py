@@ -8,6 +8,7 @@ refuse=CODE   the submit is refused                     throttle=N     the first
 unavailable   every submit finds nobody                 drop           takes the order, loses the answer
 lie=short     returns half the length                   lie=garbage    returns bytes that are no video
 lie=mute      returns a video without sound             forget         forgets the order
+hint=WORDS    beside a failure (a_b for "a b")
 """
 
 from __future__ import annotations
@@ -88,8 +89,10 @@ class FakeAdapter:
         if "stall" in script or share < 1.0:
             return Update(name, State.RUNNING, progress=0.0 if "stall" in script else share, phase="render")
         if code := script.get("fail") or script.get("flaky"):
+            hint = script.get("hint", "").replace("_", " ")
+            retryable = "flaky" in script
             return Update(
-                name, State.FAILED, code=code, message="The script failed.", retryable="flaky" in script
+                name, State.FAILED, code=code, message="The script failed.", hint=hint, retryable=retryable
             )
         if not task.delivered:
             await self._deliver(task)

@@ -8,7 +8,7 @@ from billing import ledger
 from jobs.cancel import cancel, cancel_at_provider
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
 from jobs.expire import expire
-from jobs.gallery import clear_workspaces, expire_assets
+from jobs.gallery import clear_workspaces, drop, expire_assets
 from jobs.models import Asset, Attempt, Job, JobEvent
 from jobs.states import Status
 from jobs.submit import submit
@@ -75,6 +75,35 @@ def test_a_retryable_failure_goes_to_the_next_route_and_no_further(funded, calle
     job = ended(submit(caller, drive.request(funded, "[fake flaky=engine_failed]")))
     assert (job.status, job.error_code) == (Status.FAILED, "engine_failed")
     assert Attempt.objects.filter(job=job).count() == 1  # the organization has this one route
+
+
+def test_the_hint_of_a_retryable_failure_is_told_when_no_route_is_left(funded, caller):
+    job = ended(submit(caller, drive.request(funded, "[fake flaky=engine_failed hint=Use_a_larger_face.]")))
+    assert (job.status, job.error_hint) == (Status.FAILED, "Use a larger face.")
+
+
+def test_an_input_deleted_while_the_job_waited_fails_it_free_and_says_so(funded, caller):
+    job = submit(caller, drive.request(funded))
+    drop(Asset.objects.filter(pk=job.inputs["audio"]["asset"]))
+    job = ended(job)
+    assert (job.status, job.error_code, bool(job.error_hint)) == (Status.FAILED, "file_gone", True)
+    assert "audio" in job.error_message
+    assert Attempt.objects.filter(job=job).count() == 1
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+    assert not FakeTask.objects.exists()
+
+
+def test_an_order_that_cannot_be_made_is_not_a_lost_answer(funded, caller, settings):
+    """Nothing was sent, so there is nothing to ask about: each route is tried once, then the job fails, free."""
+    job = submit(caller, drive.request(funded))
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "jobs.storage.none"}}
+    for _ in range(3):
+        drive.dispatch.dispatch()
+        drive.hurry()
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == (Status.FAILED, "order_failed")
+    assert list(Attempt.objects.filter(job=job).values_list("status", flat=True)) == ["failed"]
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
 
 
 def test_a_throttled_submit_is_tried_again_on_the_same_route(funded, caller):
