@@ -1,0 +1,73 @@
+"""The rest of the account: payment methods, the portal, where events go."""
+
+from __future__ import annotations
+
+from tests.stripe_double.world import Object, World, handles, invalid
+
+
+@handles("get", "/v1/customers/{customer}/payment_methods")
+def cards(world: World, params: Object, customer: str) -> Object:
+    world.get("customer", customer)
+    path = f"/v1/customers/{customer}/payment_methods"
+    return {**world.listing("payment_method", {**params, "customer": customer}, path), "url": path}
+
+
+@handles("post", "/v1/payment_methods/{payment_method}/detach")
+def detach(world: World, params: Object, number: str) -> Object:
+    method = world.get("payment_method", number)
+    method["customer"] = None
+    world.emit("payment_method.detached", method)
+    return method
+
+
+@handles("post", "/v1/billing_portal/sessions")
+def open_portal(world: World, params: Object) -> Object:
+    world.get("customer", params.get("customer", ""), "customer")
+    configurations = world.all("billing_portal.configuration", active=True)
+    if not configurations:
+        raise invalid("configuration", "No portal configuration has been made yet.")
+    session = world.new(
+        "billing_portal.session",
+        customer=params["customer"],
+        return_url=params.get("return_url"),
+        configuration=params.get("configuration", configurations[0]["id"]),
+    )
+    session["url"] = f"https://billing.stripe.test/{session['id']}"
+    return session
+
+
+@handles("post", "/v1/billing_portal/configurations")
+def configure_portal(world: World, params: Object) -> Object:
+    made = world.create("billing_portal.configuration", params)
+    made |= {"active": True, "is_default": True}
+    return made
+
+
+@handles("post", "/v1/webhook_endpoints")
+def add_endpoint(world: World, params: Object) -> Object:
+    """The secret is told once, here."""
+    endpoint = world.new("webhook_endpoint", status="enabled", metadata=params.get("metadata", {}))
+    endpoint |= {name: params[name] for name in ("url", "enabled_events", "api_version") if name in params}
+    return {**endpoint, "secret": f"whsec_{endpoint['id']}"}
+
+
+@handles("post", "/v2/core/event_destinations")
+def add_destination(world: World, params: Object) -> Object:
+    destination = world.new(
+        "v2.core.event_destination",
+        name=params["name"],
+        enabled_events=params["enabled_events"],
+        event_payload=params["event_payload"],
+        type=params["type"],
+        status="enabled",
+        created="2026-01-01T00:00:00Z",
+        updated="2026-01-01T00:00:00Z",
+    )
+    destination["webhook_endpoint"] = {"url": params["webhook_endpoint"]["url"]}
+    told = {**destination["webhook_endpoint"], "signing_secret": f"whsec_{destination['id']}"}
+    return {**destination, "webhook_endpoint": told}
+
+
+@handles("get", "/v2/core/event_destinations")
+def list_destinations(world: World, params: Object) -> Object:
+    return {"data": world.all("v2.core.event_destination"), "next_page_url": None, "previous_page_url": None}
