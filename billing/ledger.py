@@ -8,8 +8,9 @@ Every verb runs in its caller's transaction, with the caller's lock on the job (
   1. locks the organization's `available` row: one writer per organization, so nothing below can race;
   2. reads what decides in a NEW statement. A join in the locking statement would not do: under READ COMMITTED
      a statement that waited sees the locked row's latest version, but all other tables as before the wait;
-  3. posts everything by one statement, for a hold by the one that reads, in which the balances are computed
-     from the very transfers it inserts.
+  3. posts everything by one statement, in which the balances are computed from the very transfers it inserts.
+
+A hold does all three in one call of `billing_place_hold`, a function in the database: its plans are kept.
 """
 
 from __future__ import annotations
@@ -110,13 +111,12 @@ def hold(
     key: ApiKey | None = None,
     model: str = "",
 ) -> Hold:
-    """Sets money aside for a job, or raises which limit forbids it and changes nothing. Two statements.
+    """Sets money aside for a job, or raises which limit forbids it and changes nothing. One statement.
 
     The same hold asked for again is returned. `model` is the catalogue's slug, for usage by model.
     """
     if amount_micros < 0:
         raise ValueError(f"a hold cannot be negative: {amount_micros}")
-    lock(organization.pk)
     held = Hold(job_id=job_id, organization=organization, key=key, model=model, amount_micros=amount_micros)
     move = Move(f"hold:{job_id}", TransferKind.HOLD, Kind.AVAILABLE, Kind.HELD, amount_micros)
     facts = place(held, move)

@@ -1,7 +1,7 @@
 """How the ledger writes: the lock that makes one writer per organization, and the one statement that posts.
 
-Nothing but `billing.ledger` imports this. Each verb costs two or three statements whatever it posts, because the
-organization's other requests wait while it holds the lock.
+Nothing but `billing.ledger` imports this. A hold is one call of a function in the database, every other verb two or
+three statements whatever it posts, because the organization's other requests wait while it holds the lock.
 """
 
 from __future__ import annotations
@@ -55,55 +55,19 @@ class Move:
     amount_micros: int
 
 
-# What decides a hold, and which limit refuses it if any: of several the customer's own first, the money last.
-# Limits are checked here and nowhere else; giving money back is never refused.
+# Limits are checked in `billing_facts` (0006_place_hold) and nowhere else; giving money back is never refused.
 FACTS = """facts AS (
-    SELECT f.*, CASE
-        WHEN %(needed)s <= 0 THEN NULL
-        WHEN f.key_used + %(needed)s > f.cap THEN 'key_spend_cap'
-        WHEN f.month_used + %(needed)s > f.budget THEN 'monthly_budget'
-        WHEN %(needed)s > f.spendable THEN 'insufficient_funds'
-    END AS refusal
-    FROM (
-        SELECT h.id IS NOT NULL AS has_hold, o.month, o.funding,
-               a.balance_micros + CASE o.funding WHEN 'postpaid' THEN coalesce(l.credit_limit_micros, 0) ELSE 0 END
-                   AS spendable,
-               k.spend_cap_micros AS cap, coalesce(s.held_micros + s.spent_micros, 0) AS key_used,
-               l.monthly_budget_micros AS budget, coalesce(m.held_micros + m.spent_micros, 0) AS month_used
-        FROM (
-            SELECT id, coalesce(%(funding)s, billing_mode) AS funding,
-                   coalesce(%(month)s, date_trunc('month', now() AT TIME ZONE 'UTC')::date) AS month
-            FROM accounts_organization WHERE id = %(organization)s
-        ) o
-        JOIN billing_account a ON a.organization_id = o.id AND a.kind = 'available'
-        LEFT JOIN billing_limits l ON l.organization_id = o.id
-        LEFT JOIN billing_monthspend m ON m.organization_id = o.id AND m.month = o.month
-        LEFT JOIN accounts_apikey k ON k.id = %(key)s
-        LEFT JOIN billing_keyspend s ON s.key_id = k.id
-        LEFT JOIN billing_hold h ON h.job_id = %(job)s
-    ) f
+    SELECT * FROM billing_facts(%(organization)s, %(key)s, %(job)s, %(funding)s, %(month)s, %(needed)s)
 ), """
+PLACE = """
+SELECT * FROM billing_place_hold(%(organization)s, %(job)s, %(key)s, %(model)s, %(reference)s, %(amount)s)
+"""
 
-# A posting begins with no hold, a new one or a changed one; where `held` comes out empty nothing else is written.
-# PostgreSQL runs every part of a WITH exactly once, whether or not another part reads it. The first hold opens the
-# rows of key and month; later changes are no upserts, because the row an upsert proposes must pass the check
-# against negatives even when it is never inserted.
+# A posting begins with no hold or a changed one; where `held` comes out empty nothing else is written. PostgreSQL
+# runs every part of a WITH exactly once, whether or not another part reads it. The first hold opens the rows of
+# key and month; later changes are no upserts, because the row an upsert proposes must pass the check against
+# negatives even when it is never inserted.
 NO_HOLD = "held AS (SELECT NULL::bigint AS id, now() AS created_at)"
-NEW_HOLD = """held AS (
-    INSERT INTO billing_hold (job_id, organization_id, key_id, model, amount_micros, captured_micros, status,
-                              funding, raises, month, created_at)
-    SELECT %(job)s, %(organization)s, %(key)s, %(model)s, %(amount)s, 0, 'open', funding, 0, month, now()
-    FROM facts WHERE refusal IS NULL AND NOT has_hold
-    RETURNING id, created_at
-), by_key AS (
-    INSERT INTO billing_keyspend AS s (key_id, held_micros, spent_micros)
-    SELECT %(key)s, %(held)s, 0 FROM held WHERE %(key)s IS NOT NULL
-    ON CONFLICT (key_id) DO UPDATE SET held_micros = s.held_micros + excluded.held_micros
-), by_month AS (
-    INSERT INTO billing_monthspend AS s (organization_id, month, held_micros, spent_micros)
-    SELECT %(organization)s, facts.month, %(held)s, 0 FROM held, facts
-    ON CONFLICT (organization_id, month) DO UPDATE SET held_micros = s.held_micros + excluded.held_micros
-)"""
 CHANGED_HOLD = """held AS (
     UPDATE billing_hold
     SET amount_micros = %(amount)s, captured_micros = %(captured)s, status = %(status)s, raises = %(raises)s,
@@ -143,7 +107,9 @@ MOVES = """, posted AS (
 """
 WRITTEN = "SELECT (SELECT count(*) FROM posted), held.id, held.created_at"
 POST = "WITH {held}" + MOVES + WRITTEN + " FROM held"
-POST_IF_IT_FITS = "WITH " + FACTS + "{held}" + MOVES + WRITTEN + ", facts.* FROM facts LEFT JOIN held ON true"
+POST_IF_IT_FITS = (
+    "WITH " + FACTS + RAISED_HOLD + MOVES + WRITTEN + ", facts.* FROM facts LEFT JOIN held ON true"
+)
 
 
 @dataclass(frozen=True)
@@ -162,14 +128,29 @@ class Facts:
 
 
 def place(hold: Hold, move: Move) -> Facts:
-    """Inserts the hold and posts its move if every limit allows it: then, and only then, the hold has a pk."""
-    return _if_it_fits(NEW_HOLD, hold, move, needed=move.amount_micros)
+    """Locks, inserts the hold and posts its move if every limit allows it: then, and only then, the hold has a pk."""
+    values = {**_values_of(hold), "organization": hold.organization_id, "reference": move.reference}
+    row = one(PLACE, values)
+    if row is None:
+        lock(hold.organization_id)  # opens the accounts
+        row = one(PLACE, values)
+    assert row is not None
+    facts = Facts(*row[2:])
+    if row[0] is not None:
+        hold.pk, hold.created_at, hold.month, hold.funding = row[0], row[1], facts.month, facts.funding
+    return facts
 
 
 def change(hold: Hold, move: Move, *, by: int) -> Facts | None:
     """Saves the hold and posts its move; the facts that forbid it if a limit does."""
-    facts = _if_it_fits(RAISED_HOLD, hold, move, needed=by)
-    return facts if facts.refusal else None
+    values = {**_values(hold.organization_id, [move]), **_values_of(hold), "held": by, "needed": by}
+    row = one(POST_IF_IT_FITS, values)
+    assert row is not None
+    facts = Facts(*row[3:])
+    if facts.refusal:
+        return facts
+    _written(row, [move])
+    return None
 
 
 def resolve(hold: Hold, moves: Sequence[Move], *, note: str = "") -> None:
@@ -185,17 +166,6 @@ def resolve(hold: Hold, moves: Sequence[Move], *, note: str = "") -> None:
 def deposit(organization_id: UUID, move: Move, *, note: str, actor: str) -> None:
     values = {**_values(organization_id, [move], note=note, actor=actor), "job": None, "key": None}
     _written(one(POST.format(held=NO_HOLD), values), [move])
-
-
-def _if_it_fits(held: str, hold: Hold, move: Move, *, needed: int) -> Facts:
-    values = {**_values(hold.organization_id, [move]), **_values_of(hold), "held": needed, "needed": needed}
-    row = one(POST_IF_IT_FITS.format(held=held), values)
-    assert row is not None
-    facts = Facts(*row[3:])
-    if row[1] is not None:
-        _written(row, [move])
-        hold.pk, hold.created_at, hold.month, hold.funding = row[1], row[2], facts.month, facts.funding
-    return facts
 
 
 def _written(row: tuple[Any, ...] | None, moves: Sequence[Move]) -> None:

@@ -54,7 +54,7 @@ class TestHold:
         assert stored.month == stored.created_at.date().replace(day=1)
 
     def test_it_takes_few_statements(self, org, api_key, django_assert_num_queries):
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(1):
             ledger.hold(org, job_id=uuid.uuid4(), amount_micros=USD, key=api_key)
 
     def test_the_last_cent_may_be_held_and_none_more(self, org):
