@@ -198,6 +198,8 @@ PROVIDERS = {
 }
 # The fake provider answers only where it is asked for: test and fault-drill installations.
 FAKE_PROVIDER = env_bool("FAKE_PROVIDER")
+# Whether providers are asked to call us back. They need to reach PUBLIC_URL, and most call https only.
+PROVIDER_CALLBACKS = env_bool("PROVIDER_CALLBACKS", default=PUBLIC_URL.startswith("https://"))
 RENDER_DIR = Path(env("RENDER_DIR", str(BASE_DIR / ".voicereel" / "renders")))
 
 # --- billing ---------------------------------------------------------------------------------------------------

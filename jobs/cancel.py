@@ -58,7 +58,8 @@ def cancel_at_provider(job_id: str) -> None:
         return
     for attempt in Attempt.objects.filter(job=job, status__in=ATTEMPT_OPEN).exclude(external_id=""):
         try:
-            call(CANCEL_SECONDS, adapter(attempt.provider).cancel, attempt.external_id)
+            provider = adapter(attempt.provider, attempt.account_id)
+            call(CANCEL_SECONDS, provider.cancel, attempt.external_id)
         except Exception:
             log.warning("could not cancel %s", attempt.external_id, exc_info=True, extra={"job": job.pk})
         Attempt.objects.filter(pk=attempt.pk).update(due_at=Now())

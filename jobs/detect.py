@@ -28,6 +28,7 @@ from providers import errors, routing
 from providers.base import InputFile, Verdict
 from providers.calls import call
 from providers.catalogue import Input
+from providers.models import Route
 from providers.registry import adapter
 
 log = logging.getLogger(__name__)
@@ -45,13 +46,13 @@ LOST = timedelta(minutes=10)
 def detect(caller: Caller, detector: str, image: str, *, ratio: str = "") -> Verdict:
     """Raises jobs.errors and billing.errors.RateLimited; whatever is raised, nothing is charged."""
     throttles.submit_allowed(caller.organization, caller.key)
-    providers = [route.provider for route in routing.open_routes(detector, caller.organization.pk)]
-    if not providers:
+    routes = routing.open_routes(detector, caller.organization.pk)
+    if not routes:
         raise NoRoute("no_route", "Nobody can look at pictures at the moment.", retryable=True)
     look_id = _hold(caller, detector)
     try:
         asset = _picture(caller.organization, image)
-        verdict = _ask(providers[0], detector, asset, ratio)
+        verdict = _ask(routes[0], detector, asset, ratio)
     except BaseException:
         with transaction.atomic():
             ledger.release(look_id, reason="the picture was not looked at")
@@ -97,7 +98,7 @@ def _picture(organization: Organization, value: str) -> Asset:
     return asset
 
 
-def _ask(provider: str, detector: str, asset: Asset, ratio: str) -> Verdict:
+def _ask(route: Route, detector: str, asset: Asset, ratio: str) -> Verdict:
     file = InputFile(
         url=storage.signed_get(asset.key, seconds=FILE_SECONDS),
         content_type=asset.content_type,
@@ -106,12 +107,13 @@ def _ask(provider: str, detector: str, asset: Asset, ratio: str) -> Verdict:
         height=asset.height,
     )
     try:
-        return call(CHECK_SECONDS, adapter(provider).check, detector, file, ratio)
+        provider = adapter(route.provider, route.account_id)
+        return call(CHECK_SECONDS, provider.check, detector, file, ratio)
     except errors.Refused as refusal:
         message = refusal.customer_message or "This picture cannot be looked at."
         raise Invalid(refusal.code, message, field=IMAGE.role) from refusal
     except (errors.ProviderError, TimeoutError) as error:
-        log.warning("%s did not look at a picture: %s", provider, error)
+        log.warning("%s did not look at a picture: %s", route, error)
         raise JobError(
             "provider_unavailable", "The picture could not be looked at. Please try again.", retryable=True
         ) from error

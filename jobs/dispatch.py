@@ -7,6 +7,7 @@ stays and nothing is tried elsewhere until `find` or the deadline tells what bec
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
+from django.core.signing import Signer
 from django.db import connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
@@ -32,10 +34,11 @@ from providers import errors, routing
 from providers.base import InputFile, Order
 from providers.calls import call
 from providers.models import Route
-from providers.registry import adapter
+from providers.registry import adapter, adapter_class
 
 log = logging.getLogger(__name__)
 
+# Until an order has been placed for so long, nobody else looks after it; see `_lease`.
 SUBMIT_SECONDS = 30
 ORDER_LIFE_SECONDS = 6 * 3600
 MAX_ATTEMPTS = 4
@@ -94,16 +97,14 @@ def pick() -> Start | None:
 
 def _first_startable(ids: list[UUID], hopeless: list[tuple[Job, Failure]]) -> Start | None:
     by_id = Job.objects.select_related("organization").in_bulk(ids)
-    by_route = Counter(
-        dict(Attempt.objects.filter(status__in=ATTEMPT_OPEN).values_list("route_id").annotate(n=Count("id")))
-    )
+    load = _load()
     by_org = _running({job.organization_id for job in by_id.values()})
     for job in (by_id[pk] for pk in ids if pk in by_id):
         if not quotas.may_run(job.organization, by_org[job.organization_id]):
             continue
         attempts = list(job.attempts.order_by("number"))
         try:
-            routes = _routes(job, attempts, by_route)
+            routes = _routes(job, attempts, load)
         except errors.NoRoute as none:
             hopeless.append(
                 (job, _last_failure(attempts) or Failure("no_route", none.message, retryable=True))
@@ -112,6 +113,20 @@ def _first_startable(ids: list[UUID], hopeless: list[tuple[Job, Failure]]) -> St
         if routes and (start := _written(job, routes[0], len(attempts) + 1)):
             return start
     return None
+
+
+def _load() -> routing.Load:
+    rows = Attempt.objects.filter(status__in=ATTEMPT_OPEN).values_list("route_id", "account_id", "job__model")
+    by_route: Counter[int] = Counter()
+    by_account: Counter[tuple[int, str]] = Counter()
+    for route_id, account_id, model, count in rows.annotate(n=Count("id")):
+        by_route[route_id] += count
+        if account_id is not None:
+            by_account[account_id, model] += count
+    # Ids begin with their time, so the primary key finds the newest.
+    second_ago = UUID(int=(time.time_ns() // 1_000_000 - 1000) << 80)
+    begun = Attempt.objects.filter(pk__gte=second_ago, account_id__isnull=False).values_list("account_id")
+    return routing.Load(by_route, by_account, recent=dict(begun.annotate(n=Count("id"))))
 
 
 def _running(organizations: Iterable[UUID]) -> Counter[UUID]:
@@ -132,14 +147,12 @@ def _last_failure(attempts: list[Attempt]) -> Failure | None:
 LATER = frozenset({errors.Throttled.code, errors.Unavailable.code})
 
 
-def _routes(job: Job, attempts: list[Attempt], by_route: Counter[int]) -> list[Route]:
+def _routes(job: Job, attempts: list[Attempt], load: routing.Load) -> list[Route]:
     """Free routes not tried before; NoRoute when none is left."""
     tried = [attempt.route_id for attempt in attempts if attempt.error_code not in LATER]
     if len(tried) >= MAX_ATTEMPTS:
         raise errors.NoRoute
-    return routing.candidates(
-        job.model, job.organization_id, length_ms=job.length_ms, running=by_route, tried=tried
-    )
+    return routing.candidates(job.model, job.organization_id, length_ms=job.length_ms, load=load, tried=tried)
 
 
 def _written(job: Job, route: Route, number: int) -> Start | None:
@@ -153,16 +166,34 @@ def _written(job: Job, route: Route, number: int) -> Start | None:
         return None
     attempt_id = new_id()
     attempt = Attempt.objects.create(
-        id=attempt_id, job=job, number=number, route_id=route.id, provider=route.provider, tag=attempt_id.hex
+        id=attempt_id,
+        job=job,
+        number=number,
+        route_id=route.id,
+        provider=route.provider,
+        account_id=route.account_id,
+        tag=attempt_id.hex,
+        lease_until=_lease(route),
     )
     return Start(job, attempt, route)
+
+
+def _lease(route: Route) -> Any:
+    """Until when nobody may take the attempt for an orphan: some providers want files sent first, and asking one what
+    became of an order that is still on its way could start it twice.
+    """
+    seconds = adapter_class(route.provider).submit_seconds
+    return None if seconds <= SUBMIT_SECONDS else Now() + timedelta(seconds=seconds + SUBMIT_SECONDS)
 
 
 def begin(start: Start) -> None:
     """Call the provider, outside any transaction, and write down what it said."""
     attempt = start.attempt
     try:
-        provider, order = adapter(attempt.provider), make_order(start)
+        provider, order = adapter(attempt.provider, attempt.account_id), make_order(start)
+    except errors.AccountRefused as refusal:
+        _not_allowed(start, refusal)
+        return
     except InputGone as gone:
         give_up(attempt, gone.failure)
         return
@@ -172,19 +203,22 @@ def begin(start: Start) -> None:
         give_up(attempt, UNBUILT)
         return
     try:
-        external_id = call(SUBMIT_SECONDS, provider.submit, order)
+        external_id = call(provider.submit_seconds, provider.submit, order)
     except errors.Refused as refusal:
         message = refusal.customer_message or "The provider refused this order; nothing was charged."
-        give_up(attempt, Failure(refusal.code, message))
+        failure = Failure(refusal.code, message, hint=refusal.hint)
+        give_up(attempt, failure, elsewhere=isinstance(refusal, errors.Unsuitable), note=refusal.message)
+    except errors.AccountRefused as refusal:
+        _not_allowed(start, refusal)
     except (errors.Throttled, errors.Unavailable) as later:
         wait = (
             later.retry_after if isinstance(later, errors.Throttled) else settings.RETRY_STEP.total_seconds()
         )
-        give_up(attempt, Failure(later.code, PUBLIC_FAILURE, retryable=True), wait=wait)
-    except Exception:
+        give_up(attempt, Failure(later.code, PUBLIC_FAILURE, retryable=True), wait=wait, note=later.message)
+    except Exception as error:
         # Whatever else happened, the order may have arrived.
         log.exception("the answer to %s was lost", attempt.tag, extra={"job": attempt.job_id})
-        _become(attempt, AttemptStatus.UNKNOWN, due_at=Now() + settings.RETRY_STEP)
+        _become(attempt, AttemptStatus.UNKNOWN, due_at=Now() + settings.RETRY_STEP, note=str(error)[:500])
     else:
         due = Now() + timedelta(seconds=provider.poll_seconds)
         _become(attempt, AttemptStatus.SUBMITTED, external_id=external_id, submitted_at=Now(), due_at=due)
@@ -197,6 +231,12 @@ class InputGone(Exception):
     def failure(self) -> Failure:
         message = f"The file given as {self.args[0]} was deleted before its turn came; nothing was charged."
         return Failure("file_gone", message, hint="Upload the file again and order anew.")
+
+
+def _not_allowed(start: Start, refusal: errors.AccountRefused) -> None:
+    """An operator has something to do; the job goes to another route meanwhile."""
+    log.error("route %s may not order: %s", start.route, refusal, extra={"job": start.job.pk})
+    give_up(start.attempt, Failure(refusal.code, PUBLIC_FAILURE, retryable=True), note=refusal.message)
 
 
 def make_order(start: Start) -> Order:
@@ -215,7 +255,21 @@ def make_order(start: Start) -> Order:
         workspace=storage.workspace(workspace_prefix(attempt), seconds=ORDER_LIFE_SECONDS),
         life_seconds=ORDER_LIFE_SECONDS,
         route=start.route.settings,
+        callback_url=callback_url(attempt.tag),
     )
+
+
+_signer = Signer(salt="jobs.callback", sep=".")
+
+
+def callback_url(tag: str) -> str:
+    """Where a provider may tell about this attempt; the signature makes it good for nothing else."""
+    return f"{settings.PUBLIC_URL}/callbacks/{_signer.sign(tag)}" if settings.PROVIDER_CALLBACKS else ""
+
+
+def called_tag(signed: str) -> str:
+    """The tag in a callback's address. Raises BadSignature."""
+    return _signer.unsign(signed)
 
 
 def _input_file(asset: Asset) -> InputFile:
@@ -239,9 +293,18 @@ def _become(attempt: Attempt, to: AttemptStatus, **fields: object) -> bool:
 
 
 def give_up(
-    attempt: Attempt, failure: Failure, *, wait: float = 0, to: AttemptStatus = AttemptStatus.FAILED
+    attempt: Attempt,
+    failure: Failure,
+    *,
+    wait: float = 0,
+    to: AttemptStatus = AttemptStatus.FAILED,
+    elsewhere: bool = False,
+    note: str = "",
 ) -> None:
-    """End an attempt without a result; the job goes to another route if the verdict allows it, else it fails, free."""
+    """End an attempt without a result; the job goes to another route if the verdict allows it, else it fails, free.
+
+    `elsewhere`: another provider may do it although the customer's trying again would not help.
+    """
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
         ended = _become(
@@ -252,11 +315,12 @@ def give_up(
             error_message=failure.message[:500],
             error_hint=failure.hint[:300],
             error_retryable=failure.retryable,
+            note=note[:500],
         )
         if not ended:
             return
         append(job, "attempt_ended", {"attempt": attempt.number, "code": failure.code})
-        again = failure.retryable and job.cancel_requested_at is None
+        again = (failure.retryable or elsewhere) and job.cancel_requested_at is None
         if again:
             due = Now() + timedelta(seconds=wait)
             transition(

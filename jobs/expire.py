@@ -36,8 +36,8 @@ def expire(job_id: str) -> None:
 
 
 def _ask_then_stop(attempt: Attempt) -> None:
-    provider = adapter(attempt.provider)
     try:
+        provider = adapter(attempt.provider, attempt.account_id)
         for update in call(ASK_SECONDS, provider.poll, [attempt.external_id]):
             poll.apply(attempt, update)
         call(ASK_SECONDS, provider.cancel, attempt.external_id)

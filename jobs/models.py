@@ -168,14 +168,23 @@ class Attempt(models.Model):
     number = models.PositiveIntegerField()
     route_id = models.BigIntegerField()
     provider = models.CharField(max_length=32)
+    account_id = models.BigIntegerField(
+        null=True, help_text="ours at the provider, by which it is asked about this"
+    )
     tag = models.CharField(max_length=64, unique=True)
     external_id = models.CharField(max_length=255, blank=True)
+    claimed_id = models.CharField(
+        max_length=255, blank=True, help_text="what a callback named while the answer was lost"
+    )
     status = models.CharField(max_length=16, choices=AttemptStatus, default=AttemptStatus.CREATED)
     result = models.JSONField(default=dict, help_text="outputs as the provider named them")
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     error_hint = models.CharField(max_length=300, blank=True, help_text="what would help")
     error_retryable = models.BooleanField(default=False)
+    note = models.CharField(
+        max_length=500, blank=True, help_text="the provider's own words, for operators, never for customers"
+    )
     cost_micros = models.BigIntegerField(default=0)
     due_at = models.DateTimeField(
         db_default=Now(), help_text="next poll, or next try to learn what became of it"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -15,16 +15,17 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from jobs.dispatch import CANCELED, PUBLIC_FAILURE, give_up
+from jobs.dispatch import CANCELED, PUBLIC_FAILURE, callback_url, give_up
 from jobs.events import append, transition
 from jobs.models import Attempt, Job
 from jobs.settle import end
 from jobs.states import ATTEMPT_POLLED, AttemptStatus, Status
 from jobs.types import Failure
 from jobs.wake import wake
-from providers import errors, leases
-from providers.base import State, Update
-from providers.registry import adapter
+from providers import errors, leases, vault
+from providers.base import Adapter, Callback, Lost, State, Update
+from providers.models import Route
+from providers.registry import adapter, adapter_class
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +33,20 @@ BATCH = 200
 LEASE_SECONDS = 60
 POLL_SECONDS = 20
 FIND_SECONDS = 20
+# Longer than this a batch does not wait for its places among an account's queries; it comes back later instead.
+QUERY_WAIT = 5.0
+# At most this many seconds of an account's queries are one batch, so that it ends within POLL_SECONDS.
+QUERY_SECONDS = 10
 LOST = Failure("provider_lost_job", "The provider lost this order; nothing was charged.", retryable=True)
 
 
 async def poll_due() -> int:
     """Claim the attempts that are due, ask their providers together, apply the answers; how many were claimed."""
     due = await sync_to_async(claim_due)()
-    by_provider: dict[str, list[Attempt]] = defaultdict(list)
+    by_account: dict[tuple[str, int | None], list[Attempt]] = defaultdict(list)
     for attempt in due:
-        by_provider[attempt.provider].append(attempt)
-    await asyncio.gather(*(_poll_provider(slug, attempts) for slug, attempts in by_provider.items()))
+        by_account[attempt.provider, attempt.account_id].append(attempt)
+    await asyncio.gather(*(_poll_account(*account, attempts) for account, attempts in by_account.items()))
     return len(due)
 
 
@@ -50,16 +55,38 @@ def claim_due() -> list[Attempt]:
     return leases.claim(rows, seconds=LEASE_SECONDS, limit=BATCH)
 
 
-async def _poll_provider(slug: str, attempts: Sequence[Attempt]) -> None:
-    provider = adapter(slug)
+async def _poll_account(slug: str, account_id: int | None, attempts: list[Attempt]) -> None:
+    updates: list[Update] = []
     try:
-        updates = await asyncio.wait_for(provider.poll([a.external_id for a in attempts]), POLL_SECONDS)
+        provider = await sync_to_async(adapter)(slug, account_id)
+        attempts, wait = await sync_to_async(_within_limits)(provider, account_id, attempts)
+        if attempts:
+            await asyncio.sleep(wait)
+            updates = await asyncio.wait_for(provider.poll([a.external_id for a in attempts]), POLL_SECONDS)
     except Exception:
         log.warning("polling %s failed", slug, exc_info=True)
-        updates = []
     by_id = {update.external_id: update for update in updates}
+    seconds = adapter_class(slug).poll_seconds
     for attempt in attempts:
-        await sync_to_async(apply_or_postpone)(attempt, by_id.get(attempt.external_id), provider.poll_seconds)
+        await sync_to_async(apply_or_postpone)(attempt, by_id.get(attempt.external_id), seconds)
+
+
+def _within_limits(
+    provider: Adapter, account_id: int | None, attempts: list[Attempt]
+) -> tuple[list[Attempt], float]:
+    """Those that may be asked about, and in how many seconds; the others are let go, and stay due."""
+    rate = provider.account.queries_per_second
+    if not rate or account_id is None:
+        return attempts, 0.0
+    most = max(int(rate * QUERY_SECONDS), 1)
+    now, later = attempts[:most], attempts[most:]
+    wait = vault.reserve_queries(account_id, len(now), rate, patience=QUERY_WAIT)
+    if wait is None:
+        now, later = [], attempts
+    for attempt in later:
+        mine = Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence)
+        mine.update(due_at=Now() + timedelta(seconds=QUERY_WAIT), lease_until=None)
+    return now, wait or 0.0
 
 
 def apply_or_postpone(attempt: Attempt, update: Update | None, poll_seconds: float) -> None:
@@ -89,9 +116,8 @@ def apply(attempt: Attempt, update: Update) -> None:
             _succeeded(attempt, update)
         case State.FAILED:
             message = update.message or PUBLIC_FAILURE
-            give_up(
-                attempt, Failure(update.code or "provider_failed", message, update.retryable, update.hint)
-            )
+            failure = Failure(update.code or "provider_failed", message, update.retryable, update.hint)
+            give_up(attempt, failure, note=update.note)
         case State.CANCELED:
             _canceled(attempt)
         case State.LOST:
@@ -116,14 +142,14 @@ def _progress(attempt: Attempt, update: Update) -> None:
 
 
 def _succeeded(attempt: Attempt, update: Update) -> None:
-    outputs = [{"kind": o.kind, "name": o.name, "url": o.url} for o in update.outputs]
+    outputs = [{"kind": o.kind, "name": o.name, "url": o.url, "held": o.held} for o in update.outputs]
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
         rows = Attempt.objects.filter(pk=attempt.pk, status__in=ATTEMPT_POLLED)
         won = rows.update(
             status=AttemptStatus.SUCCEEDED,
             result={"outputs": outputs},
-            cost_micros=update.cost_micros,
+            cost_micros=update.cost_micros or _cost(attempt, update.billed_ms or job.length_ms),
             finished_at=Now(),
         )
         if not won:
@@ -143,6 +169,12 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
             return
     # It finished while the customer's cancel was on its way: the customer asked first, so it is free.
     end(job, Status.CANCELED, CANCELED)
+
+
+def _cost(attempt: Attempt, billed_ms: int) -> int:
+    """What the route's price makes of the length, rounded up."""
+    rates = Route.objects.filter(pk=attempt.route_id).values_list("cost_micros_per_second", flat=True)
+    return -(-billed_ms * (rates.first() or 0) // 1000)
 
 
 def _canceled(attempt: Attempt) -> None:
@@ -170,13 +202,46 @@ def claim_unknown() -> list[Attempt]:
 
 async def _resolve(attempt: Attempt) -> None:
     try:
-        external_id = await asyncio.wait_for(adapter(attempt.provider).find(attempt.tag), FIND_SECONDS)
+        provider = await sync_to_async(adapter)(attempt.provider, attempt.account_id)
+        lost = await sync_to_async(_lost)(attempt)
+        external_id = await asyncio.wait_for(provider.find(lost), FIND_SECONDS)
     except Exception as error:
         if not isinstance(error, errors.OutcomeUnknown):
             log.warning("could not find %s", attempt.tag, exc_info=True)
         await sync_to_async(_still_unknown)(attempt)
         return
     await sync_to_async(_resolved)(attempt, external_id)
+
+
+def _lost(attempt: Attempt) -> Lost:
+    """What is known about an order whose answer was lost."""
+    model = Job.objects.values_list("model", flat=True).get(pk=attempt.job_id)
+    others = Attempt.objects.filter(
+        account_id=attempt.account_id, provider=attempt.provider, job__model=model
+    )
+    # Ids begin with their time: the primary key finds those since then, with a minute for clocks that differ.
+    since = UUID(int=(attempt.pk.int >> 80) - 60_000 << 80)
+    waiting = others.filter(status__in=[AttemptStatus.UNKNOWN, AttemptStatus.CREATED]).exclude(pk=attempt.pk)
+    return Lost(
+        tag=attempt.tag,
+        model=model,
+        since=attempt.created_at,
+        known=frozenset(
+            others.filter(pk__gte=since).exclude(external_id="").values_list("external_id", flat=True)
+        ),
+        alone=not waiting.exists(),
+        claimed=attempt.claimed_id,
+        callback_url=callback_url(attempt.tag),
+    )
+
+
+def bring_forward(attempt: Attempt, callback: Callback) -> None:
+    """A provider called about this attempt: ask it now. What it called about is believed only when it is asked."""
+    rows = Attempt.objects.filter(pk=attempt.pk)
+    rows.filter(status__in=ATTEMPT_POLLED, external_id=callback.external_id, due_at__gt=Now()).update(
+        due_at=Now()
+    )
+    rows.filter(status=AttemptStatus.UNKNOWN).update(due_at=Now(), claimed_id=callback.external_id)
 
 
 def _still_unknown(attempt: Attempt) -> None:

@@ -1,40 +1,19 @@
-"""Secrets that must be readable again, sealed with the application's key.
-
-Fernet keys are derived from SECRET_KEY; what was sealed under one of SECRET_KEY_FALLBACKS still opens, so the
-key can be changed without losing anything.
-"""
+"""The signing secrets of organizations, sealed."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Callable
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
 from django.db import transaction
 
 from accounts.models import Organization
+from accounts.seals import Seal, SealBroken
 from jobs.models import SigningSecret
 
-PURPOSE = b"jobs.secrets"
+__all__ = ["SealBroken", "kept_secret", "seal", "unseal"]
 
-
-class SealBroken(Exception):
-    """Sealed under a key that is gone, or changed since."""
-
-
-def seal(text: str) -> str:
-    return _fernet().encrypt(text.encode()).decode()
-
-
-def unseal(sealed: str) -> str:
-    """What `seal` was given. Raises SealBroken."""
-    try:
-        return _fernet().decrypt(sealed.encode()).decode()
-    except InvalidToken:
-        raise SealBroken from None
+_seal = Seal(b"jobs.secrets")
+seal, unseal = _seal.close, _seal.open
 
 
 def kept_secret(organization: Organization, dialect: str, make: Callable[[], str]) -> str:
@@ -46,11 +25,3 @@ def kept_secret(organization: Organization, dialect: str, make: Callable[[], str
                 organization=organization, dialect=dialect, defaults={"sealed": seal(make())}
             )
     return unseal(kept.sealed)
-
-
-def _fernet() -> MultiFernet:
-    return MultiFernet([_key(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
-
-
-def _key(secret: str) -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(hmac.digest(secret.encode(), PURPOSE, hashlib.sha256)))

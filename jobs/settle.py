@@ -32,7 +32,10 @@ from jobs.models import Asset, Attempt, Job
 from jobs.states import OPEN, AttemptStatus, Status
 from jobs.types import Failure, new_id
 from jobs.wake import wake
-from providers import leases
+from providers import errors, leases
+from providers.base import Output
+from providers.calls import call
+from providers.registry import adapter
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,9 @@ def save(job_id: str) -> None:
         except (media.OutputRefused, media.MediaRefused) as refusal:
             log.warning("output of %s refused: %s", job.pk, refusal, extra={"job": job.pk})
             end(job, Status.FAILED, UNUSABLE, fence=job.fence)
+        except (fetch.FetchRefused, errors.ProviderError) as refusal:
+            log.warning("no output of %s yet: %s", job.pk, refusal, extra={"job": job.pk})
+            _try_again(job)
         except Exception:
             _try_again(job)
             raise
@@ -119,6 +125,10 @@ def _bring(attempt: Attempt, output: dict[str, Any], to: Path) -> None:
     """The provider's output as a local file: out of the attempt's workspace, or from the provider's address."""
     if output.get("name"):
         storage.fetch(f"{workspace_prefix(attempt)}/{output['name']}", to)
+    elif output.get("held"):
+        provider = adapter(attempt.provider, attempt.account_id)
+        held = Output(output["kind"], held=True)
+        call(DOWNLOAD_SECONDS, provider.bring, attempt.external_id, held, to)
     else:
         fetch.download(output["url"], to, max_bytes=OUTPUT_MAX_BYTES, timeout_seconds=DOWNLOAD_SECONDS)
 

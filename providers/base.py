@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
+
+from providers.errors import Forged, NotFound, Refused
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who we are at a provider: an empty one where there is nobody to be.
+
+    `secret` checks what claims to come from the provider. `settings` are the operator's, as the adapter's README
+    tells them. `queries_per_second`: 0 means no limit.
+    """
+
+    base_url: str = ""
+    key: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    queries_per_second: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +51,8 @@ class Workspace(Protocol):
 class Order:
     """What one attempt asks of a provider. `tag` is unique per attempt: the client token for `find`.
 
-    `route` carries the operator's settings of the route it takes.
+    `route` carries the operator's settings of the route it takes. `callback_url` is an address of ours, good for this
+    attempt alone and hard to guess, that the provider may call when something happened; "" where it cannot reach us.
     """
 
     tag: str
@@ -43,6 +63,24 @@ class Order:
     workspace: Workspace
     life_seconds: int
     route: Mapping[str, Any] = field(default_factory=dict)
+    callback_url: str = ""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An order whose answer was lost. `since`: it was not placed before.
+
+    `known` are the account's other orders since then, by external id; `alone`: no other of the same model is lost.
+    `claimed` is the external id that a callback for this order named, if one came.
+    """
+
+    tag: str
+    model: str
+    since: datetime
+    known: Collection[str] = ()
+    alone: bool = True
+    claimed: str = ""
+    callback_url: str = ""
 
 
 class State(StrEnum):
@@ -58,17 +96,22 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Output:
-    """One result: a name in the order's workspace, or an address at the provider."""
+    """One result: a name in the order's workspace, an address at the provider, or `held`: the provider keeps it for
+    the account, and `Adapter.bring` fetches it.
+    """
 
     kind: str
     name: str = ""
     url: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True)
 class Update:
     """One provider's word on one order. `progress` 0..1; `code`, `message` and `hint` are ours
-    and fit for a customer.
+    and fit for a customer; `note` is the provider's own wording, for operators alone.
+
+    `billed_ms` is the length that the provider charged for, `cost_micros` its price, where it tells them.
     """
 
     external_id: str
@@ -82,6 +125,15 @@ class Update:
     hint: str = ""
     retryable: bool = False
     cost_micros: int = 0
+    billed_ms: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Callback:
+    """What a provider's call says at most: which order something happened to. What happened is asked by a poll."""
+
+    external_id: str
 
 
 # left, top, right, bottom in pixels
@@ -105,16 +157,22 @@ class Verdict:
 
 
 class Adapter(Protocol):
-    """A provider. Asynchronous throughout; raises only `providers.errors`."""
+    """A provider, spoken to for one account. Asynchronous throughout; raises only `providers.errors`.
+
+    Made anew for each use, so it keeps nothing. What has a body here is the answer of a provider without the ability.
+    """
 
     slug: str
     poll_seconds: float
+    account: Account
+    # How long `submit` may take, the upload of inputs included.
+    submit_seconds: float = 30.0
 
     async def submit(self, order: Order) -> str:
         """Place the order; its external id. Placing the same tag twice gives the first id where the provider can."""
         ...
 
-    async def find(self, tag: str) -> str | None:
+    async def find(self, lost: Lost) -> str | None:
         """The external id of an order whose answer was lost; None when it certainly never arrived.
 
         Raises OutcomeUnknown when the provider cannot tell.
@@ -131,4 +189,12 @@ class Adapter(Protocol):
 
     async def check(self, detector: str, image: InputFile, ratio: str) -> Verdict:
         """Look at a picture at once. `ratio`: "", or the shape of the shot to frame. Refused where it cannot."""
-        ...
+        raise Refused(f"{self.slug} does not look at pictures", code="detector_missing")
+
+    async def bring(self, external_id: str, output: Output, to: Path) -> None:
+        """Write an output that is `held` into the file. NotFound once the provider has dropped it."""
+        raise NotFound(external_id)
+
+    def parse_callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
+        """The provider's call, headers in lower case. Forged where it is not the provider's, or cannot be."""
+        raise Forged(f"{self.slug} calls nobody")

@@ -1,11 +1,14 @@
 """What can go wrong at a provider. Each leaf means a different action of the caller.
 
 ProviderError
-├── Refused            the provider said no to this order: permanent for this route, `code` says why
+├── Refused            the provider said no to this order: nobody else is asked, `code` says why
+├── Unsuitable         this provider cannot make this order, or not on this route: another one may
+├── AccountRefused     our account there may not order (key, credit, permission): another route, and an operator's work
 ├── Throttled          too many requests: the same route, later (`retry_after` seconds)
 ├── Unavailable        the order certainly did not arrive: another route or later
 ├── OutcomeUnknown     the answer was lost after the order may have arrived: hold on, ask `find`
 ├── NotFound           the provider does not know this external id (any more)
+├── Forged             a callback that is not the provider's
 └── NoRoute            no route serves this model now (never reaches an adapter)
 """
 
@@ -24,13 +27,26 @@ class ProviderError(Exception):
 
 
 class Refused(ProviderError):
-    """Permanent for this order on this route. `customer_message` may be shown as it is."""
+    """Permanent for this order. `customer_message` and `hint` may be shown as they are."""
 
     code = "provider_refused"
 
-    def __init__(self, message: str = "", *, code: str = "", customer_message: str = "") -> None:
+    def __init__(
+        self, message: str = "", *, code: str = "", customer_message: str = "", hint: str = ""
+    ) -> None:
         super().__init__(message, code=code)
         self.customer_message = customer_message
+        self.hint = hint
+
+
+class Unsuitable(Refused):
+    """As Refused, but of this provider alone."""
+
+    code = "provider_unsuitable"
+
+
+class AccountRefused(ProviderError):
+    code = "provider_account"
 
 
 class Throttled(ProviderError):
@@ -51,6 +67,10 @@ class OutcomeUnknown(ProviderError):
 
 class NotFound(ProviderError):
     code = "not_found_at_provider"
+
+
+class Forged(ProviderError):
+    code = "callback_forged"
 
 
 class NoRoute(ProviderError):

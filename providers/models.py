@@ -4,10 +4,44 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization
+
+
+class ProviderAccount(models.Model):
+    """An account of ours at a provider: where it is reached, who we are there (sealed), and what it allows.
+
+    One provider may have many; a route names the one it orders on.
+    """
+
+    provider = models.CharField(max_length=32)
+    name = models.CharField(max_length=64)
+    enabled = models.BooleanField(
+        default=True, help_text="Off: nothing new is ordered; what runs is still asked for."
+    )
+    base_url = models.CharField(max_length=255, blank=True, help_text="Empty: the provider's own address.")
+    sealed_key = models.TextField(blank=True, editable=False)
+    sealed_secret = models.TextField(blank=True, editable=False)
+    settings = models.JSONField(default=dict, blank=True, help_text="As the adapter's README tells.")
+    max_running = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Attempts of one model in flight; empty: no limit."
+    )
+    submits_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    queries_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    queries_until = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="The next free place for a status query."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "name"], name="provider_account_once")]
+        ordering: ClassVar[list[str]] = ["provider", "name"]
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.name}"
 
 
 class Route(models.Model):
@@ -17,6 +51,14 @@ class Route(models.Model):
 
     model = models.CharField(max_length=64)
     provider = models.CharField(max_length=32)
+    account = models.ForeignKey(
+        ProviderAccount,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="routes",
+        help_text="Empty for our own machines.",
+    )
     organization = models.ForeignKey(Organization, models.CASCADE, null=True, blank=True, related_name="+")
     enabled = models.BooleanField(default=True)
     priority = models.IntegerField(default=100)
@@ -31,13 +73,19 @@ class Route(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["model", "provider", "organization"], name="route_once", nulls_distinct=False
+                fields=["model", "provider", "account", "organization"],
+                name="route_once",
+                nulls_distinct=False,
             )
         ]
         ordering: ClassVar[list[str]] = ["model", "priority", "id"]
 
     def __str__(self) -> str:
         return f"{self.model} by {self.provider}"
+
+    def clean(self) -> None:
+        if self.account is not None and self.account.provider != self.provider:
+            raise ValidationError({"account": "This account belongs to another provider."})
 
     @property
     def preview(self) -> bool:

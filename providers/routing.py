@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
@@ -14,12 +15,29 @@ from providers.errors import NoRoute
 from providers.models import Route
 
 
+@dataclass(frozen=True)
+class Load:
+    """What is in flight now, as the dispatcher counts it under its lock."""
+
+    by_route: Mapping[int, int] = field(default_factory=dict)
+    # by account and model: that is how providers count what runs
+    by_account: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    # by account: attempts begun within the last second
+    recent: Mapping[int, int] = field(default_factory=dict)
+
+
 def open_routes(model: str, organization_id: UUID) -> list[Route]:
-    """The enabled routes of a model whose provider is configured here: the organization's own, else the common ones."""
+    """The enabled routes of a model whose provider is configured here and whose account is in use: the organization's
+    own, else the common ones.
+    """
     rows = Route.objects.filter(
         Q(organization=None) | Q(organization=organization_id), model=model, enabled=True
-    )
-    routes = [route for route in rows.order_by("priority", "id") if _configured(route.provider)]
+    ).exclude(account__enabled=False)
+    routes = [
+        route
+        for route in rows.select_related("account").order_by("priority", "id")
+        if _configured(route.provider)
+    ]
     own = [route for route in routes if route.organization_id is not None]
     return own or routes
 
@@ -33,13 +51,12 @@ def candidates(
     organization_id: UUID,
     *,
     length_ms: int,
-    running: Mapping[int, int],
+    load: Load,
     tried: Collection[int] = (),
 ) -> list[Route]:
     """Routes for one order now: long enough, with a free place, not tried before; by priority, then by weight.
 
-    `running` counts the attempts in flight by route id. Raises NoRoute when no route could ever take it;
-    an empty list means: wait.
+    Raises NoRoute when no route could ever take it; an empty list means: wait.
     """
     fitting = [
         route
@@ -48,14 +65,30 @@ def candidates(
     ]
     if not fitting:
         raise NoRoute(f"No provider can render {model} at the moment.")
-    free = [r for r in fitting if r.max_running is None or running.get(r.id, 0) < r.max_running]
+    free = [route for route in fitting if _free(route, load)]
     # A weighted shuffle inside each priority: the larger the weight, the likelier the earlier place.
     return sorted(free, key=lambda r: (r.priority, -(random.random() ** (1.0 / max(r.weight, 1)))))
+
+
+def _free(route: Route, load: Load) -> bool:
+    """Room on the route and at its account: running there, and begun within the last second."""
+    if route.max_running is not None and load.by_route.get(route.id, 0) >= route.max_running:
+        return False
+    account = route.account
+    if account is None:
+        return True
+    if (
+        account.max_running is not None
+        and load.by_account.get((account.id, route.model), 0) >= account.max_running
+    ):
+        return False
+    return account.submits_per_second is None or load.recent.get(account.id, 0) < account.submits_per_second
 
 
 def only_previews(organization_id: UUID) -> frozenset[str]:
     """The models that nothing but preview engines serve for this organization now; one statement."""
     rows = Route.objects.filter(Q(organization=None) | Q(organization=organization_id), enabled=True)
+    rows = rows.exclude(account__enabled=False)
     by_model: dict[str, list[Route]] = defaultdict(list)
     for route in rows:
         if _configured(route.provider):
@@ -66,4 +99,4 @@ def only_previews(organization_id: UUID) -> frozenset[str]:
 
 def require_route(model: str, organization_id: UUID, *, length_ms: int = 0) -> None:
     """NoRoute unless some route could take an order of this length."""
-    candidates(model, organization_id, length_ms=length_ms, running={})
+    candidates(model, organization_id, length_ms=length_ms, load=Load())

@@ -22,7 +22,7 @@ import httpx
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from providers.base import InputFile, Order, Output, State, Update, Verdict
+from providers.base import Account, Adapter, InputFile, Lost, Order, Output, State, Update, Verdict
 from providers.errors import OutcomeUnknown, Refused, Throttled, Unavailable
 from providers.fake.video import make_video
 from providers.models import FakeTask
@@ -32,9 +32,12 @@ QUICK = 0.2
 OUTPUT = "output.mp4"
 
 
-class FakeAdapter:
+class FakeAdapter(Adapter):
     slug = "fake"
     poll_seconds = 0.2
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
 
     async def submit(self, order: Order) -> str:
         script = read_script(str(order.options.get("prompt", "")))
@@ -59,8 +62,8 @@ class FakeAdapter:
             raise OutcomeUnknown("as the script says")
         return str(task.id)
 
-    async def find(self, tag: str) -> str | None:
-        task = await FakeTask.objects.filter(tag=tag).afirst()
+    async def find(self, lost: Lost) -> str | None:
+        task = await FakeTask.objects.filter(tag=lost.tag).afirst()
         return str(task.id) if task else None
 
     async def poll(self, external_ids: Sequence[str]) -> list[Update]:

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from providers.base import InputFile, Order, Output, State, Update, Verdict
+from providers.base import Account, Adapter, InputFile, Lost, Order, Output, State, Update, Verdict
 from providers.errors import NotFound, Refused
 from providers.leases import FREE
 from providers.local import detect
@@ -34,9 +34,12 @@ STATES = {
 }
 
 
-class LocalAdapter:
+class LocalAdapter(Adapter):
     slug = "local"
     poll_seconds = 0.5
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
 
     async def submit(self, order: Order) -> str:
         """Insert the Render; the same tag gives the same one."""
@@ -53,8 +56,8 @@ class LocalAdapter:
         publish("local.render", (str(render.id),), queue=queue)
         return str(render.id)
 
-    async def find(self, tag: str) -> str | None:
-        render = await Render.objects.filter(tag=tag).afirst()
+    async def find(self, lost: Lost) -> str | None:
+        render = await Render.objects.filter(tag=lost.tag).afirst()
         return str(render.id) if render else None
 
     async def poll(self, external_ids: Sequence[str]) -> list[Update]:

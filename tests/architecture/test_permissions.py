@@ -35,6 +35,7 @@ SIGNED = {
     "uploads/<str:token>",
     "infsh/uploads/<str:token>",
     "api/v1/uploads/form",
+    "callbacks/<str:signed>",
 }
 
 

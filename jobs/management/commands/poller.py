@@ -18,6 +18,7 @@ from jobs.sweep import Sweeper
 log = logging.getLogger(__name__)
 
 POLL_PAUSE = 0.2
+POLLS_AT_ONCE = 4
 UNKNOWN_PAUSE = 1.0
 SWEEP_PAUSE = 1.0
 
@@ -36,6 +37,13 @@ async def repeat(step: Callable[[], Awaitable[object]], pause: float, stop: asyn
             continue
 
 
+async def overlap(
+    step: Callable[[], Awaitable[object]], pause: float, stop: asyncio.Event, *, most: int
+) -> None:
+    """As `repeat`, but up to `most` calls run at once: one slow provider does not keep the others waiting."""
+    await asyncio.gather(*(repeat(step, pause * most, stop) for _ in range(most)))
+
+
 async def main() -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -43,7 +51,7 @@ async def main() -> None:
     sweeper = Sweeper()
     log.info("polling")
     await asyncio.gather(
-        repeat(poll.poll_due, POLL_PAUSE, stop),
+        overlap(poll.poll_due, POLL_PAUSE, stop, most=POLLS_AT_ONCE),
         repeat(poll.resolve_unknown, UNKNOWN_PAUSE, stop),
         repeat(sync_to_async(sweeper.tick), SWEEP_PAUSE, stop),
     )

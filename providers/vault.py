@@ -1,0 +1,62 @@
+"""Provider accounts: their sealed keys, and the shares of their limits.
+
+What is opened here goes to an adapter and nowhere else.
+"""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from accounts.seals import Seal, SealBroken
+from providers.base import Account
+from providers.errors import AccountRefused
+from providers.models import ProviderAccount
+
+RESERVE = """
+UPDATE providers_provideraccount SET queries_until =
+    greatest(queries_until, clock_timestamp()) + make_interval(secs => %(length)s)
+WHERE id = %(id)s AND queries_until <= clock_timestamp() + make_interval(secs => %(patience)s)
+RETURNING extract(epoch FROM queries_until - clock_timestamp()) - %(length)s
+"""
+
+_seal = Seal(b"providers.vault")
+
+
+def account(account_id: int) -> Account:
+    """The account as an adapter wants it. AccountRefused when it is gone, or sealed under another key."""
+    row = ProviderAccount.objects.filter(pk=account_id).first()
+    if row is None:
+        raise AccountRefused(f"there is no provider account {account_id}")
+    try:
+        key, secret = (_seal.open(sealed) if sealed else "" for sealed in (row.sealed_key, row.sealed_secret))
+    except SealBroken:
+        raise AccountRefused(
+            f"the key of {row} was sealed under another SECRET_KEY; enter it again"
+        ) from None
+    return Account(
+        base_url=row.base_url.rstrip("/"),
+        key=key,
+        secret=secret,
+        settings=row.settings,
+        queries_per_second=row.queries_per_second or 0.0,
+    )
+
+
+def keep(row: ProviderAccount, *, key: str = "", secret: str = "") -> None:
+    """Seal what is given into the row; what is empty stays as it was. The caller saves."""
+    if key:
+        row.sealed_key = _seal.close(key)
+    if secret:
+        row.sealed_secret = _seal.close(secret)
+
+
+def reserve_queries(account_id: int, count: int, per_second: float, *, patience: float) -> float | None:
+    """Take the account's next `count` places for status queries: the seconds until the first of them.
+
+    None, and nothing taken, when that were more than `patience`. One statement on the account's row, so the limit holds
+    over all processes; each place lies 1/`per_second` after the one before it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(RESERVE, {"id": account_id, "length": count / per_second, "patience": patience})
+        row = cursor.fetchone()
+    return max(float(row[0]), 0.0) if row else None
