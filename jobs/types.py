@@ -6,8 +6,12 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MS = 2**48 - 1
 
 
 def new_id() -> UUID:
@@ -16,6 +20,12 @@ def new_id() -> UUID:
     value = value & ~(0xF << 76) | 0x7 << 76  # version
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
     return UUID(int=value)
+
+
+def least_id(at: datetime) -> UUID:
+    """No id made at this moment or later is smaller, whatever the 80 bits after its time are."""
+    milliseconds = (at - EPOCH) // timedelta(milliseconds=1)
+    return UUID(int=min(max(milliseconds, 0), LAST_MS) << 80)
 
 
 @dataclass(frozen=True)

@@ -54,17 +54,12 @@ class View(APIView):
         return shown([row])[0]
 
 
-def number(request: Request, name: str, default: int, most: int) -> int:
+def number(request: Request, name: str, default: int, most: int, *, least: int = 0) -> int:
     raw = request.query_params.get(name, "")
     if raw == "":
         return default
-    if not raw.isdecimal() or not 0 <= int(raw) <= most:
-        raise Invalid("parameter_invalid", f"{name} must be a whole number from 0 to {most}.", field=name)
+    if not raw.isdecimal() or not least <= int(raw) <= most:
+        raise Invalid(
+            "parameter_invalid", f"{name} must be a whole number from {least} to {most}.", field=name
+        )
     return int(raw)
-
-
-def uuid_of(name: str, value: str) -> UUID:
-    try:
-        return UUID(value)
-    except ValueError:
-        raise Invalid("parameter_invalid", f"{name} must be the id of a job.", field=name) from None

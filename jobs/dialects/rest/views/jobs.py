@@ -7,16 +7,19 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.models import Organization
 from jobs import gallery
 from jobs.cancel import cancel
 from jobs.dialects.rest import receipts
 from jobs.dialects.rest.reading import shown
-from jobs.dialects.rest.views.base import MOST, PAGE, View, number, uuid_of
+from jobs.dialects.rest.views.base import MOST, PAGE, View, number
 from jobs.dialects.rest.wire import jobs as jobs_wire
+from jobs.dialects.rest.wire import lists as lists_wire
 from jobs.dialects.rest.wire import orders as orders_wire
 from jobs.errors import Conflict, Invalid
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet
 from jobs.submit import QUOTE_SECONDS, offer, submit
+from providers import catalogue
 
 
 class Jobs(View):
@@ -27,13 +30,9 @@ class Jobs(View):
         return Response(self.shown(row), status=202, headers={"Location": f"/v1/jobs/{row.id}"})
 
     def get(self, request: Request) -> Response:
-        rows = Job.objects.for_org(self.caller.organization).visible().order_by("-id")
-        if status := request.query_params.get("status"):
-            rows = rows.filter(status=status)
-        if after := request.query_params.get("after"):
-            rows = rows.filter(pk__lt=uuid_of("after", after))
-        limit = number(request, "limit", PAGE, MOST)
-        page = list(rows[: limit + 1])
+        wanted = lists_wire.wanted(request.query_params, catalogue.models())
+        limit = number(request, "limit", PAGE, MOST, least=1)
+        page = list(narrowed(self.caller.organization, wanted)[: limit + 1])
         data = shown(page[:limit])
         return Response(
             {
@@ -42,6 +41,16 @@ class Jobs(View):
                 "next": data[-1]["id"] if len(page) > limit else None,
             }
         )
+
+
+def narrowed(organization: Organization, wanted: lists_wire.Wanted) -> JobQuerySet:
+    """The organization's jobs that pass every filter, newest first."""
+    rows = Job.objects.for_org(organization).visible()
+    plain = {"status": wanted.status, "model": wanted.model, "key": wanted.key, "pk__lt": wanted.after}
+    rows = rows.filter(**{name: value for name, value in plain.items() if value})
+    if wanted.tag:
+        rows = rows.tagged(organization, wanted.tag)
+    return rows.created(after=wanted.created_after, before=wanted.created_before).order_by("-id")
 
 
 class Quotes(View):
