@@ -35,7 +35,8 @@ STATUS = {
 # A task is known this long in this API; the job itself stays.
 LIFE = timedelta(hours=24)
 ZONE = timezone(timedelta(hours=8))  # the vendor's times are Beijing's and do not say so
-ID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE)
 TIME, MOMENT = "%Y%m%d%H%M%S%z", re.compile(r"[0-9]{14}")
 REGION = "default"
 MAX_PAGE, MAX_PAGE_SIZE = 10_000, 100
@@ -72,10 +73,8 @@ def task(job: Job, video_url: str, request_id: str) -> dict[str, Any]:
         output |= {"results": {"video_url": video_url}, "video_url": video_url}
         body["usage"] = usage(job)
     elif job.status in UNHAPPY - {Status.CANCELED}:
-        output |= {
-            "code": code_of(job.error_code or job.status),
-            "message": job.error_message or "The task failed.",
-        }
+        message = f"{job.error_message} {job.error_hint}".strip()
+        output |= {"code": code_of(job.error_code or job.status), "message": message or "The task failed."}
     return body
 
 
@@ -89,6 +88,7 @@ def times(job: Job) -> dict[str, str]:
 
 
 def moment(at: datetime) -> str:
+    """To the millisecond that has begun, as the list's numbers are."""
     return at.astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
@@ -201,4 +201,4 @@ def listed(job: Job) -> dict[str, Any]:
         "user_api_unique_key": f"apikey:v1:aigc:image2video:video-synthesis:{name}",
     }
     known = {"gmt_create": job.created_at, "start_time": job.started_at, "end_time": job.finished_at}
-    return line | {field: round(at.timestamp() * 1000) for field, at in known.items() if at}
+    return line | {field: (at - EPOCH) // timedelta(milliseconds=1) for field, at in known.items() if at}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -42,6 +43,7 @@ STATUS = {
 # A job that was given away and that nobody has begun.
 WAITING = "waiting"
 TASK_LOG = 4
+ID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE)
 
 
 def task(job: Job, events: Sequence[JobEvent], video: str | None) -> dict[str, Any]:
@@ -105,7 +107,8 @@ def error(job: Job) -> str:
     """Empty while all is well; begins with our stable code otherwise."""
     if job.status not in {Status.FAILED, Status.CANCELED, Status.EXPIRED}:
         return ""
-    return f"{job.error_code or job.status}: {job.error_message or 'The task ended without a result.'}"
+    message = f"{job.error_message} {job.error_hint}".strip()
+    return f"{job.error_code or job.status}: {message or 'The task ended without a result.'}"
 
 
 def task_events(job: Job, events: Sequence[JobEvent]) -> list[dict[str, Any]]:
@@ -245,7 +248,4 @@ def short_id(job_id: UUID) -> str:
 
 def read_id(text: str) -> UUID | None:
     """A task's id, with dashes or without; a short one names nothing."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+    return UUID(text) if ID.fullmatch(text) else None
