@@ -9,6 +9,8 @@ AccessError
 │   └── AddressNotAllowed
 ├── OrganizationSuspended      the operator must lift it
 ├── ScopeMissing               a key or a person with more rights is needed
+├── LimitEscaped               a key would give away more than it has itself
+├── KeyEnded                   a key that is over is not changed any more
 └── MembershipRefused          the change to the members list may not be made
     ├── LastOwner
     ├── AlreadyMember
@@ -76,6 +78,21 @@ class ScopeMissing(AccessError):
     def __init__(self, scope: str) -> None:
         self.scope = scope
         super().__init__(f"This needs the permission {scope}, which the caller does not have.")
+
+
+class LimitEscaped(AccessError):
+    """`field` is the setting that would be wider than the asking key's own."""
+
+    code = "key_limit_escaped"
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+class KeyEnded(AccessError):
+    code = "key_ended"
+    status = 409
 
 
 class MembershipRefused(AccessError):

@@ -12,9 +12,10 @@ import re
 import secrets
 import string
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from ipaddress import ip_network
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -24,8 +25,10 @@ from django.db.models.functions import Least, Now
 from accounts import audit
 from accounts.address import within
 from accounts.audit import Actor
+from accounts.delegation import SETTINGS, checked_scopes, key_of, within_own
 from accounts.errors import (
     AddressNotAllowed,
+    KeyEnded,
     KeyExpired,
     KeyRevoked,
     MalformedKey,
@@ -33,8 +36,7 @@ from accounts.errors import (
     UnknownKey,
 )
 from accounts.models import ApiKey, Organization
-from accounts.scopes import ALL_SCOPES
-from accounts.tenancy import Caller, require
+from accounts.tenancy import Caller
 
 PREFIX = "vr_"
 RANDOM_CHARACTERS = 43
@@ -68,31 +70,63 @@ def issue(
     expires_at: datetime | None = None,
     allowed_networks: Iterable[str] = (),
     spend_cap_micros: int | None = None,
+    replaces: ApiKey | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its text, which exists nowhere else. Callers give away only scopes they have."""
-    granted = sorted(set(scopes))
-    unknown = set(granted) - ALL_SCOPES
-    if unknown or not granted:
-        raise ValidationError(f"Choose from the permissions {', '.join(sorted(ALL_SCOPES))}.", code="scopes")
-    if isinstance(by, Caller):
-        for scope in granted:
-            require(by, scope)
+    """A new key and its text, which exists nowhere else.
+
+    Callers give away only scopes they have. A key that issues another passes on its own end and its networks where
+    none are named, and refuses wider ones. Raises ValidationError, ScopeMissing, LimitEscaped.
+    """
+    # A key that replaces another has its settings or is refused; only a new one inherits.
+    issuer = None if replaces else key_of(by)
+    networks = [normal_network(network) for network in allowed_networks]
     text = _new_text()
+    key = ApiKey(
+        organization=organization,
+        created_by=by.user if isinstance(by, Caller) else by,
+        name=name,
+        digest=parse(text),
+        last4=text[-4:],
+        scopes=checked_scopes(scopes),
+        expires_at=expires_at or (issuer.expires_at if issuer else None),
+        allowed_networks=networks or (issuer.allowed_networks if issuer else []),
+        spend_cap_micros=spend_cap_micros,
+        replaces=replaces,
+        first_id=replaces.chain_id if replaces else None,
+    )
+    within_own(by, key, SETTINGS)
     with transaction.atomic():
-        key = ApiKey.objects.create(
-            organization=organization,
-            created_by=by.user if isinstance(by, Caller) else by,
-            name=name,
-            digest=parse(text),
-            last4=text[-4:],
-            scopes=granted,
-            expires_at=expires_at,
-            allowed_networks=[normal_network(network) for network in allowed_networks],
-            spend_cap_micros=spend_cap_micros,
-        )
-        after = {"name": name, "scopes": granted, "last4": key.last4}
+        key.save(force_insert=True)
+        after = {"name": name, "scopes": key.scopes, "last4": key.last4}
         audit.record("key.issue", by=by, organization=organization, target=key, after=after)
     return key, text
+
+
+def change(key: ApiKey, by: Actor, changes: Mapping[str, Any]) -> ApiKey:
+    """Gives a key other settings: name, and any of SETTINGS. Raises as `issue` does, and KeyEnded."""
+    with transaction.atomic():
+        row = ApiKey.objects.select_for_update().get(pk=key.pk)
+        if row.revoked_at:
+            raise KeyEnded("This API key was revoked; it cannot be changed any more.")
+        wanted = dict(changes)
+        if "scopes" in wanted:
+            wanted["scopes"] = checked_scopes(wanted["scopes"])
+        if "allowed_networks" in wanted:
+            wanted["allowed_networks"] = [normal_network(text) for text in wanted["allowed_networks"]]
+        changed = sorted(name for name, value in wanted.items() if getattr(row, name) != value)
+        if not changed:
+            return row
+        before = {name: _plain(getattr(row, name)) for name in changed}
+        held = set(row.scopes)
+        for name in changed:
+            setattr(row, name, wanted[name])
+        within_own(by, row, changed, but=held)
+        row.save(update_fields=changed)
+        after = {name: _plain(getattr(row, name)) for name in changed}
+        audit.record(
+            "key.change", by=by, organization=row.organization, target=row, before=before, after=after
+        )
+    return row
 
 
 def authenticate(text: str, address: str | None) -> Caller:
@@ -117,8 +151,13 @@ def authenticate(text: str, address: str | None) -> Caller:
 
 
 def rotate(key: ApiKey, overlap: timedelta, *, by: Actor) -> tuple[ApiKey, str]:
-    """A new key with the old one's settings; the old one works on for the overlap, if it would have."""
+    """A new key with the old one's settings; the old one works on for the overlap, if it would have.
+
+    Both spend from one cap, with what the old one has spent already. Raises as `issue` does, and KeyEnded.
+    """
     with transaction.atomic():
+        key = ApiKey.objects.select_for_update().get(pk=key.pk)
+        _may_be_rotated(key)
         new, text = issue(
             key.organization,
             name=key.name,
@@ -127,10 +166,10 @@ def rotate(key: ApiKey, overlap: timedelta, *, by: Actor) -> tuple[ApiKey, str]:
             expires_at=key.expires_at,
             allowed_networks=key.allowed_networks,
             spend_cap_micros=key.spend_cap_micros,
+            replaces=key,
         )
         # PostgreSQL's LEAST passes over nulls: a key without an end gets one here.
         ApiKey.objects.filter(pk=key.pk).update(expires_at=Least("expires_at", Now() + overlap))
-        key.refresh_from_db(fields=["expires_at"])
         audit.record(
             "key.rotate", by=by, organization=key.organization, target=key, after={"new": str(new.pk)}
         )
@@ -144,6 +183,18 @@ def revoke(key: ApiKey, by: Actor) -> None:
         key.refresh_from_db(fields=["revoked_at"])
         if changed:
             audit.record("key.revoke", by=by, organization=key.organization, target=key)
+
+
+def _may_be_rotated(key: ApiKey) -> None:
+    if key.revoked_at:
+        raise KeyEnded("This API key was revoked; issue a new one instead.")
+    newer = ApiKey.objects.filter(replaces=key).first()
+    if newer:
+        raise KeyEnded(f"This API key was replaced by {newer.pk} already; rotate that one.")
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _new_text() -> str:

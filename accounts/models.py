@@ -175,6 +175,11 @@ class ApiKey(models.Model):
     allowed_networks = ArrayField(models.CharField(max_length=50), default=list, blank=True)
     # The most this key may ever spend, in micro-dollars; billing enforces it when it places a hold.
     spend_cap_micros = models.BigIntegerField(null=True, blank=True)
+    # Of a key that a rotation made: the key before it, and the first one of all, whose cap they share.
+    replaces = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, editable=False, related_name="successor"
+    )
+    first = models.ForeignKey("self", on_delete=models.PROTECT, null=True, editable=False, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -194,6 +199,11 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} (vr_…{self.last4})"
+
+    @property
+    def chain_id(self) -> uuid.UUID:
+        """The same for a key and all that replaced it: what they spend is counted together."""
+        return self.first_id or self.pk
 
     @property
     def expired(self) -> bool:

@@ -77,13 +77,13 @@ RULES = {
         WHERE t.kind IN ('hold', 'hold_raise', 'capture', 'release')
           AND (h.id IS NULL OR h.job_id IS DISTINCT FROM t.job_id OR h.organization_id <> t.organization_id)
     """,
-    "a key's spend is the fold of its holds": """
+    "a key's spend is the fold of the holds of its chain": """
         SELECT 'key ' || coalesce(s.key_id, f.key_id) || ' ' || side.name, coalesce(side.expected, 0),
                coalesce(side.found, 0)
         FROM billing_keyspend s FULL JOIN (
-            SELECT key_id, sum(amount_micros) FILTER (WHERE status = 'open') AS held,
-                   sum(captured_micros) AS spent
-            FROM billing_hold WHERE key_id IS NOT NULL GROUP BY key_id
+            SELECT coalesce(k.first_id, k.id) AS key_id,
+                   sum(amount_micros) FILTER (WHERE status = 'open') AS held, sum(captured_micros) AS spent
+            FROM billing_hold JOIN accounts_apikey k ON k.id = key_id GROUP BY 1
         ) f ON f.key_id = s.key_id
         CROSS JOIN LATERAL (VALUES ('held', f.held, s.held_micros), ('spent', f.spent, s.spent_micros))
             AS side (name, expected, found)

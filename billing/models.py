@@ -235,7 +235,9 @@ class Transfer(models.Model):
 
 
 class KeySpend(models.Model):
-    """What an API key holds and has spent, ever: the projection its spend cap is checked against."""
+    """What an API key and those that replaced it hold and have spent, ever: the projection the spend cap is checked
+    against. The row is the first key's.
+    """
 
     key = models.OneToOneField(ApiKey, on_delete=models.PROTECT, primary_key=True, related_name="+")
     held_micros = models.BigIntegerField(default=0)

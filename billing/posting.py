@@ -77,7 +77,7 @@ CHANGED_HOLD = """held AS (
 ), by_key AS (
     UPDATE billing_keyspend
     SET held_micros = held_micros + %(held)s, spent_micros = spent_micros + %(captured)s
-    FROM held WHERE key_id = %(key)s
+    FROM held WHERE key_id = billing_key_chain(%(key)s)
 ), by_month AS (
     UPDATE billing_monthspend
     SET held_micros = held_micros + %(held)s, spent_micros = spent_micros + %(captured)s

@@ -173,11 +173,14 @@ def test_a_rotated_key_overlaps_with_the_new_one_and_then_ends(org, alice):
     assert keys.authenticate(old_text, "203.0.113.1").can("jobs:read")
     assert keys.authenticate(new_text, "203.0.113.1").can("jobs:read")
     assert (new.allowed_networks, new.spend_cap_micros, new.scopes) == (["203.0.113.0/24"], 5, ["jobs:read"])
+    old.refresh_from_db()
     assert timedelta(minutes=59) < old.expires_at - timezone.now() <= timedelta(hours=1)
 
-    keys.rotate(old, timedelta(0), by=alice)
+    newest, newest_text = keys.rotate(new, timedelta(0), by=alice)
     with pytest.raises(KeyExpired):
-        keys.authenticate(old_text, "203.0.113.1")
+        keys.authenticate(new_text, "203.0.113.1")
+    assert keys.authenticate(newest_text, "203.0.113.1").key == newest
+    assert newest.expires_at is None
 
 
 def test_rotation_does_not_prolong_a_key_that_ends_sooner(org, alice):
@@ -185,4 +188,5 @@ def test_rotation_does_not_prolong_a_key_that_ends_sooner(org, alice):
     make_key(org, expires_at=soon)
     old = ApiKey.objects.get()
     keys.rotate(old, timedelta(days=1), by=alice)
+    old.refresh_from_db()
     assert old.expires_at == soon

@@ -1,12 +1,13 @@
 """The ledger's verbs, one after the other. What happens at the same time is in test_ledger_races.py."""
 
 import uuid
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
+from accounts import keys
 from accounts.models import BillingMode
 from billing import ledger
 from billing.errors import (
@@ -305,6 +306,26 @@ class TestKeyCap:
         ledger.raise_hold(held.job_id, 5 * USD)
         with pytest.raises(SpendCapReached):
             ledger.raise_hold(held.job_id, 5 * USD + 1)
+
+    def test_a_rotation_takes_along_what_was_spent_and_both_keys_share_the_rest(self, org, alice, capped):
+        ledger.capture(hold(org, "2", key=capped).job_id, 2 * USD)
+        newer, _ = keys.rotate(capped, timedelta(hours=1), by=alice)
+        newest, _ = keys.rotate(newer, timedelta(hours=1), by=alice)
+        for key in (newer, newest):
+            with pytest.raises(SpendCapReached) as refusal:
+                hold(org, "3.000001", key=key)
+            assert "has used 2.00 USD" in refusal.value.message
+        raised = hold(org, "1", key=newest)
+        hold(org, "1", key=capped)
+        ledger.raise_hold(raised.job_id, 2 * USD)
+        for key in (capped, newer, newest):
+            with pytest.raises(SpendCapReached):
+                hold(org, "0.000001", key=key)
+        ledger.capture(raised.job_id, USD)
+        spend = KeySpend.objects.get()
+        assert (spend.key, spend.held_micros, spend.spent_micros) == (capped, USD, 3 * USD)
+        assert Hold.objects.filter(key=newest).count() == 1  # usage still tells the keys apart
+        assert_sound()
 
     def test_other_keys_and_the_dashboard_are_free(self, org, capped):
         hold(org, "5", key=capped)

@@ -65,7 +65,7 @@ CASES = {
     "UPDATE billing_hold SET status = 'released', resolved_at = now() WHERE status = 'open'": {
         "an open hold is held, a resolved one is not",
         "a resolved hold is its capture and its release",
-        "a key's spend is the fold of its holds",
+        "a key's spend is the fold of the holds of its chain",
         "a month's spend is the fold of its holds",
     },
     "UPDATE billing_hold SET amount_micros = amount_micros + 1 WHERE status = 'released'": {
@@ -73,7 +73,7 @@ CASES = {
     },
     "UPDATE billing_hold SET captured_micros = captured_micros - 1 WHERE status = 'captured'": {
         "a hold's captured amount is what reached revenue",
-        "a key's spend is the fold of its holds",
+        "a key's spend is the fold of the holds of its chain",
         "a month's spend is the fold of its holds",
     },
     "UPDATE billing_transfer SET hold_id = NULL WHERE kind = 'release'": {
@@ -84,8 +84,10 @@ CASES = {
     "UPDATE billing_transfer SET job_id = gen_random_uuid() WHERE kind = 'hold'": {
         "money is held and captured for holds only"
     },
-    "DELETE FROM billing_keyspend": {"a key's spend is the fold of its holds"},
-    "UPDATE billing_keyspend SET spent_micros = spent_micros + 1": {"a key's spend is the fold of its holds"},
+    "DELETE FROM billing_keyspend": {"a key's spend is the fold of the holds of its chain"},
+    "UPDATE billing_keyspend SET spent_micros = spent_micros + 1": {
+        "a key's spend is the fold of the holds of its chain"
+    },
     "UPDATE billing_monthspend SET held_micros = held_micros + 1": {
         "a month's spend is the fold of its holds"
     },
@@ -116,7 +118,9 @@ def test_a_difference_says_what_and_how_much(busy):
     spend = KeySpend.objects.get()
     KeySpend.objects.update(spent_micros=7)
     assert check() == [
-        Difference("a key's spend is the fold of its holds", f"key {spend.key_id} spent", 3 * USD, 7)
+        Difference(
+            "a key's spend is the fold of the holds of its chain", f"key {spend.key_id} spent", 3 * USD, 7
+        )
     ]
 
 
