@@ -24,7 +24,7 @@ from billing.quotes import Quote
 from jobs import events, fetch, storage
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
 from jobs.inputs import check_input
-from jobs.models import Asset, Job
+from jobs.models import Asset, Job, JobTag
 from jobs.states import Status
 from jobs.types import JobRequest, new_id
 from jobs.wake import wake
@@ -140,6 +140,9 @@ def _write(caller: Caller, job: Job, quote: Quote) -> None:
             quotas.may_last(caller.organization, job.length_ms)
             quotas.may_queue(caller.organization, waiting(caller.organization))
             job.save(force_insert=True)
+            JobTag.objects.bulk_create(
+                JobTag(organization=job.organization, tag=tag, job=job) for tag in set(job.tags)
+            )
             events.append(job, "created", {"model": job.model, "quoted_micros": job.quoted_micros})
             wake("jobs.prepare" if job.status == Status.PREPARING else "jobs.dispatch", *_named(job))
     except RateLimited:
