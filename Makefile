@@ -5,7 +5,7 @@ BIN = .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format lock clean
+.PHONY: help install demo up test lint format lock openapi clean
 
 help:  ## print these targets
 	@echo "Voicereel: one picture and one voice become a video."
@@ -42,6 +42,10 @@ format:  ## put the code into shape
 
 lock:  ## renew requirements/*.lock after a change of pyproject.toml
 	$(BOOTSTRAP) lock
+
+openapi:  ## renew docs/openapi.json after a change of /v1
+	$(BOOTSTRAP) run
+	DATABASE_POOL=0 $(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json --validate --fail-on-warn
 
 clean:  ## remove what these targets installed; data in .voicereel stays
 	rm -rf .venv .uv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles

@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
     "django_htmx",
     "allauth",
     "allauth.account",
@@ -188,6 +189,19 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Voicereel",
+    "DESCRIPTION": "One picture and one voice, or one picture and one motion clip, become a video, billed by the second.",
+    "VERSION": "1",
+    "LICENSE": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    "SERVERS": [{"url": "/"}],
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "SORT_OPERATION_PARAMETERS": False,
+    "PREPROCESSING_HOOKS": ["jobs.dialects.rest.openapi.only_v1"],
+    "POSTPROCESSING_HOOKS": ["jobs.dialects.rest.openapi.with_components"],
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,  # it is compared with docs/openapi.json in the tests
 }
 
 # --- providers -------------------------------------------------------------------------------------------------

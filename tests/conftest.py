@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.world", "tests.emptying", "tests.live", "tests.chromium"]
+pytest_plugins = ["tests.world", "tests.emptying", "tests.live", "tests.chromium", "tests.contract"]
 
 
 @pytest.fixture(autouse=True, scope="session")

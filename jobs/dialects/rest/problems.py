@@ -24,6 +24,7 @@ STATUS: dict[type[errors.JobError], int] = {
     errors.Conflict: 409,
     errors.NoRoute: 503,
     errors.Unpayable: 402,
+    errors.JobError: 503,  # whoever had to answer did not
 }
 TOO_MANY = 429
 

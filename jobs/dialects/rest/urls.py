@@ -1,10 +1,11 @@
 """Addresses of `/v1`; no trailing slashes."""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from jobs.dialects.rest.views import account, events, files, jobs, models, webhooks
+from jobs.dialects.rest.views import account, events, files, jobs, models, reference, webhooks
 
 urlpatterns = [
+    path("openapi.json", reference.Document.as_view(), name="rest-openapi"),
     path("models", models.Models.as_view(), name="rest-models"),
     path("quotes", jobs.Quotes.as_view(), name="rest-quotes"),
     path("jobs", jobs.Jobs.as_view(), name="rest-jobs"),
@@ -18,4 +19,6 @@ urlpatterns = [
     path("files/<uuid:file_id>", files.OneFile.as_view(), name="rest-file"),
     path("webhooks/secret", webhooks.WebhookSecret.as_view(), name="rest-webhook-secret"),
     path("balance", account.Balance.as_view(), name="rest-balance"),
+    # the last one: whatever else is asked for under /v1
+    re_path("", reference.Nothing.as_view(), name="rest-nothing"),
 ]

@@ -1,4 +1,4 @@
-"""What every view of `/v1` shares: scopes, problems, and reading parameters."""
+"""What every view of `/v1` shares: scopes, problems, and what the request said."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from uuid import UUID
 
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.auth import needs
 from accounts.tenancy import Caller
-from jobs.bodies import BoundedJson
+from jobs.bodies import AlwaysJson, BoundedJson
 from jobs.dialects.rest import problems
+from jobs.dialects.rest.openapi import StatedSchema
 from jobs.dialects.rest.reading import shown
-from jobs.errors import Invalid, NotFound
+from jobs.dialects.rest.schemas.parts import Schema, whole
+from jobs.errors import NotFound
 from jobs.models import Job
 
 PAGE = 50
@@ -25,11 +26,19 @@ MOST = 200
 
 
 class View(APIView):
-    """Asks for a scope to read and one to write; words refusals as problems."""
+    """Asks for a scope to read and one to write; words refusals as problems. Each method is an `@operation`,
+    which fills `query` and `body`.
+    """
 
     read_scope: ClassVar[str] = "jobs:read"
     write_scope: ClassVar[str] = "jobs:write"
     parser_classes: Sequence[type[BaseParser]] = [BoundedJson]
+    content_negotiation_class = AlwaysJson
+    metadata_class = None
+    schema = StatedSchema()
+
+    query: dict[str, Any]
+    body: Any
 
     def get_permissions(self) -> list[BasePermission]:
         reading = self.request.method in {"GET", "HEAD", "OPTIONS"}
@@ -54,12 +63,5 @@ class View(APIView):
         return shown([row])[0]
 
 
-def number(request: Request, name: str, default: int, most: int, *, least: int = 0) -> int:
-    raw = request.query_params.get(name, "")
-    if raw == "":
-        return default
-    if not raw.isdecimal() or not least <= int(raw) <= most:
-        raise Invalid(
-            "parameter_invalid", f"{name} must be a whole number from {least} to {most}.", field=name
-        )
-    return int(raw)
+def limit(default: int = PAGE) -> Schema:
+    return whole(1, MOST, default=default, description="Entries on a page.")

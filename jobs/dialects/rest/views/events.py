@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
@@ -11,7 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.dialects.rest import stream
-from jobs.dialects.rest.views.base import MOST, View, number
+from jobs.dialects.rest.contract import Answer, operation
+from jobs.dialects.rest.schemas import jobs as schemas
+from jobs.dialects.rest.schemas.parts import text, whole
+from jobs.dialects.rest.views.base import MOST, View, limit
 from jobs.dialects.rest.wire import jobs as jobs_wire
 from jobs.errors import Invalid
 from jobs.events import CursorUnknown, feed, job_events
@@ -20,35 +22,43 @@ from jobs.models import Job
 
 SSE = "text/event-stream"
 MAX_ID_DIGITS = 19
+STREAM = {
+    "type": "string",
+    "description": "Server-sent events: `id` and `event` of each are the event's id and type, `data` is the Event as "
+    "JSON. Comments keep the connection open; it ends with the job.",
+}
 
 
 class Events(View):
-    """Pages of JSON, or a stream for those who ask for text/event-stream."""
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  theirs
-        return super().perform_content_negotiation(
-            request, force=True
-        )  # the stream has no renderer of theirs
-
+    @operation(
+        "listJobEvents",
+        "See what happened to a job",
+        tag="Jobs",
+        query={
+            "after": whole(0, 2**62, default=0, description="The id of the last event that is known."),
+            "limit": limit(MOST),
+        },
+        headers={"Last-Event-ID": text(MAX_ID_DIGITS, description="Of a stream: where to go on.")},
+        answers={200: Answer("A page of events, or a stream.", schemas.EVENTS, media={SSE: STREAM})},
+        refusals=("job_not_found", "not_found"),
+    )
     def get(self, request: Request, job_id: UUID) -> Response | StreamingHttpResponse:
+        """Pages of JSON, or with `Accept: text/event-stream` a stream: first what happened, then what happens."""
         row = self.job(job_id)
         if SSE in request.headers.get("Accept", ""):
             return self.stream(request, row)
-        after = number(request, "after", 0, 2**62)
-        limit = number(request, "limit", MOST, MOST)
-        events = job_events(row.pk, after=after, limit=limit + 1)
-        return Response(
-            {"data": [jobs_wire.event(e) for e in events[:limit]], "has_more": len(events) > limit}
-        )
+        most = self.query["limit"]
+        events = job_events(row.pk, after=self.query["after"], limit=most + 1)
+        return Response({"data": [jobs_wire.event(e) for e in events[:most]], "has_more": len(events) > most})
 
     def stream(self, request: Request, row: Job) -> StreamingHttpResponse:
-        last = request.headers.get("Last-Event-ID", "") or request.query_params.get("after", "")
-        if last and not (last.isdecimal() and len(last) < MAX_ID_DIGITS):
+        last = request.headers.get("Last-Event-ID", "") or str(self.query["after"])
+        if not (last.isascii() and last.isdecimal() and len(last) < MAX_ID_DIGITS):
             raise Invalid(
                 "parameter_invalid", "Last-Event-ID must be the id of an event.", field="Last-Event-ID"
             )
         live = isinstance(request._request, ASGIRequest)  # noqa: SLF001  the way to Django's own
-        frames = (stream.follow if live else stream.now)(row, int(last or 0))
+        frames = (stream.follow if live else stream.now)(row, int(last))
         answer = StreamingHttpResponse(frames, headers={"Content-Type": SSE, "Cache-Control": "no-cache"})
         answer["X-Accel-Buffering"] = "no"
         let_go()
@@ -56,14 +66,26 @@ class Events(View):
 
 
 class Feed(View):
-    """Every event of the organization's jobs, so that a lost webhook is never lost data."""
-
+    @operation(
+        "listEvents",
+        "Follow all jobs",
+        tag="Events",
+        query={
+            "after": {
+                "type": "string",
+                "pattern": r"^([0-9]{1,18}\.[0-9]{1,18})?$",
+                "default": "",
+                "description": "The `next` of an earlier answer; empty to begin.",
+            },
+            "limit": limit(MOST),
+        },
+        answers={200: Answer("What happened since.", schemas.FEED)},
+    )
     def get(self, request: Request) -> Response:
-        limit = number(request, "limit", MOST, MOST)
+        """Every event of the organization's jobs, so that a lost webhook is never lost data."""
+        limit = self.query["limit"]
         try:
-            rows, cursor = feed(
-                self.caller.organization.pk, after=request.query_params.get("after", ""), limit=limit
-            )
+            rows, cursor = feed(self.caller.organization.pk, after=self.query["after"], limit=limit)
         except CursorUnknown:
             message = "after must be the `next` of an earlier answer, or empty to begin."
             raise Invalid("parameter_invalid", message, field="after") from None

@@ -11,36 +11,62 @@ from accounts.models import Organization
 from jobs import gallery
 from jobs.cancel import cancel
 from jobs.dialects.rest import receipts
+from jobs.dialects.rest.contract import Answer, operation
+from jobs.dialects.rest.errors import INPUT_CODES, MONEY_CODES
 from jobs.dialects.rest.reading import shown
-from jobs.dialects.rest.views.base import MOST, PAGE, View, number
+from jobs.dialects.rest.schemas import jobs as schemas
+from jobs.dialects.rest.views.base import View, limit
 from jobs.dialects.rest.wire import jobs as jobs_wire
 from jobs.dialects.rest.wire import lists as lists_wire
 from jobs.dialects.rest.wire import orders as orders_wire
-from jobs.errors import Conflict, Invalid
+from jobs.errors import Conflict
 from jobs.models import Job, JobQuerySet
 from jobs.submit import QUOTE_SECONDS, offer, submit
-from providers import catalogue
+
+ORDER_CODES = (*INPUT_CODES, *MONEY_CODES, "model_unknown", "parameter_missing")
+QUOTE_CODES = ("quote_expired", "quote_invalid", "quote_mismatch")
+MISSING = ("job_not_found", "not_found")
+ACCEPTED = Answer(
+    "The job, accepted.",
+    schemas.JOB,
+    headers={
+        "Location": {"type": "string", "format": "uri-reference", "description": "Where to look at it."}
+    },
+)
 
 
 class Jobs(View):
+    @operation(
+        "createJob",
+        "Order a video",
+        tag="Jobs",
+        body=schemas.ORDER,
+        answers={202: ACCEPTED},
+        refusals=(*ORDER_CODES, *QUOTE_CODES, "no_route", "idempotency_conflict"),
+    )
     def post(self, request: Request) -> Response:
+        """The price is set aside and the job queued, or nothing happens at all. Look at the job until it has ended,
+        follow its events, or be told by webhook.
+        """
         key = request.headers.get("Idempotency-Key", "")
-        row = submit(self.caller, orders_wire.to_request(request.data, key))
+        row = submit(self.caller, orders_wire.to_request(self.body, key))
         row.refresh_from_db()
         return Response(self.shown(row), status=202, headers={"Location": f"/v1/jobs/{row.id}"})
 
+    @operation(
+        "listJobs",
+        "List jobs",
+        tag="Jobs",
+        query={**schemas.FILTERS, "limit": limit()},
+        answers={200: Answer("A page of jobs, the newest first.", schemas.JOBS)},
+    )
     def get(self, request: Request) -> Response:
-        wanted = lists_wire.wanted(request.query_params, catalogue.models())
-        limit = number(request, "limit", PAGE, MOST, least=1)
-        page = list(narrowed(self.caller.organization, wanted)[: limit + 1])
-        data = shown(page[:limit])
-        return Response(
-            {
-                "data": data,
-                "has_more": len(page) > limit,
-                "next": data[-1]["id"] if len(page) > limit else None,
-            }
-        )
+        """Filters narrow each other. Give `next` as `after` to read on."""
+        most = self.query["limit"]
+        page = list(narrowed(self.caller.organization, lists_wire.wanted(self.query))[: most + 1])
+        data = shown(page[:most])
+        more = len(page) > most
+        return Response({"data": data, "has_more": more, "next": data[-1]["id"] if more else None})
 
 
 def narrowed(organization: Organization, wanted: lists_wire.Wanted) -> JobQuerySet:
@@ -54,35 +80,70 @@ def narrowed(organization: Organization, wanted: lists_wire.Wanted) -> JobQueryS
 
 
 class Quotes(View):
-    """The price of an order, binding for a quarter of an hour."""
-
     write_scope = "jobs:read"
 
+    @operation(
+        "createQuote",
+        "Ask for a price",
+        tag="Quotes",
+        body=schemas.ORDER,
+        answers={201: Answer("The price.", schemas.QUOTE)},
+        refusals=(*ORDER_CODES, "quote_needs_files"),
+    )
     def post(self, request: Request) -> Response:
-        offered, text = offer(self.caller, orders_wire.to_request(request.data, ""))
+        """The price of an order, line by line, binding for a quarter of an hour."""
+        offered, text = offer(self.caller, orders_wire.to_request(self.body, ""))
         return Response(jobs_wire.quote(offered, text, QUOTE_SECONDS), status=201)
 
 
 class OneJob(View):
+    @operation(
+        "getJob",
+        "Look at a job",
+        tag="Jobs",
+        answers={200: Answer("The job.", schemas.JOB)},
+        refusals=MISSING,
+    )
     def get(self, request: Request, job_id: UUID) -> Response:
         return Response(self.shown(self.job(job_id)))
 
+    @operation(
+        "deleteJob",
+        "Delete a job",
+        tag="Jobs",
+        answers={204: Answer("It is gone, and so are its outputs.")},
+        refusals=(*MISSING, "job_not_ended"),
+    )
     def delete(self, request: Request, job_id: UUID) -> Response:
         self.job(job_id)
         if not gallery.delete_jobs(self.caller.organization, [job_id]):
-            raise Invalid("job_not_ended", "A job can be deleted when it has ended; cancel it first.")
+            raise Conflict("job_not_ended", "A job can be deleted when it has ended; cancel it first.")
         return Response(status=204)
 
 
 class Cancel(View):
+    @operation(
+        "cancelJob",
+        "Cancel a job",
+        tag="Jobs",
+        answers={200: Answer("The job, canceled or on its way there.", schemas.JOB)},
+        refusals=(*MISSING, "job_ended"),
+    )
     def post(self, request: Request, job_id: UUID) -> Response:
+        """At once while it waits, within seconds while it renders. What has not succeeded costs nothing."""
         return Response(self.shown(cancel(self.caller, self.job(job_id))))
 
 
 class Retry(View):
-    """The same order again as a new job, priced anew; the one that ended stays as it is."""
-
+    @operation(
+        "retryJob",
+        "Order a job again",
+        tag="Jobs",
+        answers={202: ACCEPTED},
+        refusals=(*MISSING, *ORDER_CODES, "job_not_ended", "no_route", "idempotency_conflict"),
+    )
     def post(self, request: Request, job_id: UUID) -> Response:
+        """The same order again as a new job, priced anew; the one that ended stays as it is."""
         row = self.job(job_id)
         if not row.final:
             raise Conflict(
@@ -94,5 +155,12 @@ class Retry(View):
 
 
 class Receipt(View):
+    @operation(
+        "getReceipt",
+        "See what a job was made of",
+        tag="Jobs",
+        answers={200: Answer("The receipt.", schemas.RECEIPT)},
+        refusals=MISSING,
+    )
     def get(self, request: Request, job_id: UUID) -> Response:
         return Response(receipts.receipt(self.job(job_id)))

@@ -21,5 +21,5 @@ def file(row: Asset, url: str) -> dict[str, Any]:
         "width": row.width,
         "height": row.height,
         "url": url,
-        "created_at": row.created_at.isoformat() if hasattr(row.created_at, "isoformat") else None,
+        "created_at": row.created_at.isoformat(),
     }

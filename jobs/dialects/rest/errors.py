@@ -1,0 +1,177 @@
+"""Every code that `/v1` refuses with: its status, what it means, and what helps. Data, for the OpenAPI document, for
+the page of errors, and for a test that no other code is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+
+class Entry(NamedTuple):
+    status: int
+    meaning: str
+    remedy: str
+
+
+ERRORS: Final[dict[str, Entry]] = {
+    # --- who is calling -------------------------------------------------------------------------------------------
+    "not_authenticated": Entry(
+        401, "No API key was sent.", "Send `Authorization: Bearer vr_…` with every request."
+    ),
+    "malformed_key": Entry(
+        401, "What was sent is not a key of ours.", "Copy the key whole: `vr_` and 49 characters."
+    ),
+    "unknown_key": Entry(401, "There is no such key here.", "Check which installation the key is from."),
+    "key_expired": Entry(401, "The key's time is over.", "Make a new key."),
+    "key_revoked": Entry(401, "The key was revoked.", "Make a new key."),
+    "address_not_allowed": Entry(
+        403,
+        "The key may not be used from this network address.",
+        "Call from an allowed network, or change the key's list.",
+    ),
+    "organization_suspended": Entry(403, "The organization is suspended.", "Contact support."),
+    "scope_missing": Entry(
+        403, "The key lacks a permission.", "Use a key with the scope that `detail` names."
+    ),
+    # --- the request ----------------------------------------------------------------------------------------------
+    "parse_error": Entry(400, "The request cannot be read.", "Send valid JSON, or a valid multipart form."),
+    "not_found": Entry(
+        404, "There is nothing at this address.", "Check the address against the API reference."
+    ),
+    "method_not_allowed": Entry(405, "This address has no such method.", "Use a method that `Allow` names."),
+    "body_too_large": Entry(413, "The body is too large.", "Send less; large files go to storage directly."),
+    "unsupported_media_type": Entry(
+        415, "Bodies of this type are not read here.", "Send the `Content-Type` that the API reference names."
+    ),
+    "body_invalid": Entry(422, "The body is not an object.", "Send a JSON object."),
+    "parameter_missing": Entry(422, "A parameter is missing.", "Send the one that `field` names."),
+    "parameter_invalid": Entry(
+        422, "A parameter is unknown or of the wrong shape.", "`detail` says what `field` accepts."
+    ),
+    "idempotency_conflict": Entry(
+        409,
+        "This idempotency key was used for another request.",
+        "Use a new key for a new request; send the old request unchanged to repeat it.",
+    ),
+    "idempotency_in_progress": Entry(
+        409,
+        "The first request with this idempotency key is still at work.",
+        "Wait for `Retry-After` and repeat.",
+    ),
+    "rate_limited": Entry(
+        429, "Too many requests.", "Wait for `Retry-After`; `RateLimit` says how much is left."
+    ),
+    "storage_unavailable": Entry(503, "Files cannot be reached at the moment.", "Try again a little later."),
+    "internal_error": Entry(500, "Our mistake.", "Try again; if it stays, tell support the `X-Request-Id`."),
+    # --- files and addresses --------------------------------------------------------------------------------------
+    "file_not_found": Entry(
+        404, "There is no such file.", "It may have been deleted or be another tenant's."
+    ),
+    "file_unknown": Entry(422, "An input names a file that does not exist.", "Upload it again."),
+    "file_address_expired": Entry(
+        422,
+        "An input's address has expired.",
+        "Give the file's id, or a fresh address from `GET /v1/files/{id}`.",
+    ),
+    "file_empty": Entry(422, "The file has no content.", "Check what is being uploaded."),
+    "file_too_large": Entry(
+        422, "The file is larger than is accepted.", "Make it smaller; `detail` tells the limit."
+    ),
+    "content_type_invalid": Entry(422, "This is no media type.", "Send something like `image/png`."),
+    "wrong_type": Entry(
+        422, "The file is of another kind than the input takes.", "`detail` says what it takes."
+    ),
+    "not_media": Entry(
+        422, "The file is no picture, recording or video.", "`detail` lists the accepted formats."
+    ),
+    "image_unreadable": Entry(422, "The picture cannot be decoded.", "Export it again as JPEG or PNG."),
+    "image_too_large": Entry(422, "The picture has too many pixels.", "Scale it down."),
+    "image_too_small": Entry(422, "The picture has too few pixels.", "Use a larger picture."),
+    "audio_unreadable": Entry(422, "The recording cannot be decoded.", "Export it again as WAV or MP3."),
+    "audio_empty": Entry(422, "The recording has no sound in it.", "Use one with a voice."),
+    "audio_too_long": Entry(422, "The recording is longer than the model takes.", "Cut it."),
+    "video_unreadable": Entry(422, "The video cannot be decoded.", "Export it again as MP4 (H.264)."),
+    "video_empty": Entry(422, "The video has no pictures in it.", "Use one with content."),
+    "video_too_large": Entry(422, "The video has too many pixels.", "Scale it down."),
+    "video_too_small": Entry(422, "The video has too few pixels.", "Use a larger one."),
+    "video_too_long": Entry(422, "The video is longer than the model takes.", "Cut it."),
+    "media_too_long": Entry(422, "The file is longer than any model takes.", "Cut it."),
+    "probe_crashed": Entry(422, "The file could not be examined.", "Export it again, or use another format."),
+    "probe_timeout": Entry(
+        422, "Examining the file took too long.", "Export it again, or use another format."
+    ),
+    "url_invalid": Entry(422, "This is no usable web address.", "Give a complete http or https address."),
+    "url_scheme": Entry(
+        422, "The address is not http or https.", "Upload the file, or give its web address."
+    ),
+    "url_private": Entry(422, "The address is not on the public internet.", "Give a public address."),
+    "url_redirect_private": Entry(422, "The address redirects to a private one.", "Give a public address."),
+    "url_too_many_redirects": Entry(422, "The address redirects too often.", "Give the last address."),
+    "url_unreachable": Entry(
+        422, "The address's server could not be reached.", "Check it, or upload the file."
+    ),
+    "url_timeout": Entry(422, "The address's server was too slow.", "Try again, or upload the file."),
+    "url_status": Entry(422, "The address's server did not answer with the file.", "Check it in a browser."),
+    "url_too_large": Entry(422, "The file at the address is too large.", "Give a smaller one."),
+    # --- orders ---------------------------------------------------------------------------------------------------
+    "model_unknown": Entry(422, "There is no such model.", "`GET /v1/models` lists them."),
+    "quote_needs_files": Entry(422, "A price needs inputs that are known.", "Upload all inputs first."),
+    "quote_expired": Entry(422, "The quote's time is over.", "Ask for a new one."),
+    "quote_invalid": Entry(422, "This is no quote of ours.", "Send the `id` of a quote unchanged."),
+    "quote_mismatch": Entry(422, "The quote was made for another order.", "Ask for one for this order."),
+    "no_route": Entry(
+        503, "Nobody can render this at the moment.", "Try again later, or choose another model."
+    ),
+    "provider_unavailable": Entry(503, "Nobody answered in time.", "Try again."),
+    "insufficient_funds": Entry(402, "The balance does not cover the price.", "Add credit."),
+    "key_spend_cap": Entry(402, "The key has spent what it may.", "Raise its cap, or use another key."),
+    "monthly_budget": Entry(
+        402, "The month's budget is used up.", "Raise the budget, or wait for next month."
+    ),
+    "queued_jobs_limit": Entry(402, "Too many jobs are waiting.", "Try again when some have started."),
+    "clip_too_long": Entry(
+        402, "The organization's videos may not be this long.", "Cut it, or ask for more."
+    ),
+    "model_not_allowed": Entry(
+        402, "The organization may not use this model.", "Choose another, or ask for it."
+    ),
+    "price_missing": Entry(402, "The model has no price today.", "The operator must set one."),
+    "tier_missing": Entry(402, "The organization has no tier.", "The operator must give it one."),
+    # --- jobs -----------------------------------------------------------------------------------------------------
+    "job_not_found": Entry(404, "There is no such job.", "It may have been deleted or be another tenant's."),
+    "job_not_ended": Entry(409, "The job has not ended.", "Cancel it, or wait for its end."),
+    "job_ended": Entry(409, "The job has already ended.", "Nothing is left to cancel."),
+}
+
+FILE_CODES: Final = (
+    *("file_empty", "file_too_large", "content_type_invalid", "not_media", "media_too_long"),
+    *("image_unreadable", "image_too_large", "image_too_small", "audio_unreadable", "audio_empty"),
+    *("video_unreadable", "video_too_large", "video_too_small"),
+)
+INPUT_CODES: Final = (
+    *(*FILE_CODES, "file_unknown", "file_address_expired", "wrong_type", "audio_too_long", "video_too_long"),
+    *("video_empty", "url_invalid", "url_scheme", "url_private"),
+)
+FETCH_CODES: Final = (
+    *(
+        "url_redirect_private",
+        "url_too_many_redirects",
+        "url_unreachable",
+        "url_timeout",
+        "url_status",
+        "url_too_large",
+    ),
+)
+MONEY_CODES: Final = (
+    *("insufficient_funds", "key_spend_cap", "monthly_budget", "queued_jobs_limit", "clip_too_long"),
+    *("model_not_allowed", "price_missing", "tier_missing"),
+)
+
+
+def by_status(codes: Iterable[str]) -> dict[int, list[str]]:
+    """The codes under their statuses, both in order."""
+    grouped: dict[int, list[str]] = {}
+    for code in sorted(set(codes), key=lambda code: (ERRORS[code].status, code)):
+        grouped.setdefault(ERRORS[code].status, []).append(code)
+    return grouped

@@ -1,0 +1,143 @@
+"""The OpenAPI document of `/v1`, put together by drf-spectacular from what the views state."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+
+from jobs.dialects.rest.contract import Answer, Operation, operation_of
+from jobs.dialects.rest.errors import ERRORS, by_status
+from jobs.dialects.rest.schemas.parts import COMPONENTS, UUID
+from jobs.dialects.rest.schemas.problems import PROBLEM
+
+PREFIX = "/v1/"
+PROBLEM_TYPE = "application/problem+json"
+SECURITY = {
+    "Bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key (`vr_…`). Each operation names the scope that the key needs.",
+    }
+}
+EVERYBODY = ("parameter_invalid",)
+CALLERS = (
+    *("not_authenticated", "malformed_key", "unknown_key", "key_expired", "key_revoked"),
+    *("address_not_allowed", "organization_suspended", "scope_missing", "rate_limited"),
+)
+BODIES = ("parse_error", "body_too_large", "unsupported_media_type", "parameter_missing", "body_invalid")
+HEADERS: Mapping[str, Any] = {
+    "X-Request-Id": {"schema": {"type": "string"}, "description": "Tell it to support."},
+    "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "In seconds."},
+    "WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}},
+}
+
+
+class StatedSchema(AutoSchema):
+    """An operation as its view states it; nothing is guessed."""
+
+    def get_operation(
+        self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any
+    ) -> dict[str, Any]:
+        view: Any = self.view
+        handler = getattr(view, method.lower())
+        stated = operation_of(handler)
+        if stated is None:
+            raise TypeError(f"{method} {path}: state it with @operation")
+        scope = view.read_scope if method == "GET" else view.write_scope
+        shown: dict[str, Any] = {"operationId": stated.name, "summary": stated.summary, "tags": [stated.tag]}
+        if description := inspect.getdoc(handler):
+            shown["description"] = description
+        if parameters := list(_parameters(path, stated)):
+            shown["parameters"] = parameters
+        if stated.body is not None:
+            shown["requestBody"] = {"required": True, "content": {stated.body_type: {"schema": stated.body}}}
+        shown["security"] = [] if stated.public else [{"Bearer": [scope]}]
+        shown["responses"] = _responses(stated)
+        return shown
+
+
+def _parameters(path: str, stated: Operation) -> Iterable[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)}", path):
+        yield {"name": name, "in": "path", "required": True, "schema": UUID}
+    for place, schemas in (("query", stated.query), ("header", stated.headers)):
+        for name, schema in schemas.items():
+            bare = {key: value for key, value in schema.items() if key != "description"}
+            said = {"description": schema["description"]} if "description" in schema else {}
+            yield {"name": name, "in": place, **said, "schema": bare}
+
+
+def _responses(stated: Operation) -> dict[str, Any]:
+    shown = {str(status): _good(found, stated) for status, found in stated.answers.items()}
+    codes = [
+        *EVERYBODY,
+        *stated.refusals,
+        *(() if stated.public else CALLERS),
+        *(BODIES if stated.body else ()),
+    ]
+    for status, named in by_status(codes).items():
+        shown[str(status)] = _refused(status, named, stated)
+    return shown
+
+
+def _good(found: Answer, stated: Operation) -> dict[str, Any]:
+    headers = {name: {"schema": schema, "required": True} for name, schema in found.headers.items()}
+    shown: dict[str, Any] = {
+        "description": found.description,
+        "headers": {**headers, **_headers(200, stated)},
+    }
+    if contents := found.contents():
+        shown["content"] = {kind: {"schema": schema} for kind, schema in contents.items()}
+    return shown
+
+
+def _refused(status: int, codes: list[str], stated: Operation) -> dict[str, Any]:
+    lines = [f"- `{code}`: {ERRORS[code].meaning} {ERRORS[code].remedy}" for code in codes]
+    return {
+        "description": "\n".join([HTTPStatus(status).phrase + ":", "", *lines]),
+        "headers": _headers(status, stated),
+        "content": {PROBLEM_TYPE: {"schema": PROBLEM}},
+        "x-codes": codes,
+    }
+
+
+def _headers(status: int, stated: Operation) -> dict[str, Any]:
+    """What an answer of this status carries besides its own headers."""
+    names = ["X-Request-Id"]
+    if status == HTTPStatus.UNAUTHORIZED:
+        names.append("WWW-Authenticate")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        names.append("Retry-After")
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def only_v1(endpoints: Iterable[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
+    """The other dialects are documented by their vendors."""
+    return [
+        (path, regex, method, callback)
+        for path, regex, method, callback in endpoints
+        if path.startswith(PREFIX)
+    ]
+
+
+def with_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    components = {
+        "schemas": COMPONENTS,
+        "headers": {name: {**header, "required": True} for name, header in HEADERS.items()},
+        "securitySchemes": SECURITY,
+    }
+    return {**result, "components": components}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document; it is the same for everybody."""
+    generator: Any = SchemaGenerator
+    found: dict[str, Any] = generator().get_schema(request=None, public=True)
+    return found
