@@ -115,7 +115,7 @@ NONSENSE = [
     ("/v1/jobs?limit=1&limit=2", "limit", "once"),
     ("/v1/jobs?status=done", "status", "succeeded"),
     ("/v1/jobs?status=%00", "status", "succeeded"),
-    ("/v1/jobs?after=yesterday", "after", "an id"),
+    ("/v1/jobs?after=yesterday", "after", "the id of a job"),
     ("/v1/jobs?staus=failed", "staus", "status"),
     ("/v1/events?after=1", "after", "form"),
     ("/v1/balance?x=1", "x", "none"),

@@ -12,7 +12,11 @@ COMPONENTS: dict[str, Schema] = {}
 
 UUID: Schema = {"type": "string", "format": "uuid"}
 TIME: Schema = {"type": "string", "format": "date-time", "description": "RFC 3339, in UTC."}
-A_TIME: Schema = {"type": "string", "format": "date-time", "title": "a time with its offset, such as 2026-01-31T12:00:00Z"}
+A_TIME: Schema = {
+    "type": "string",
+    "format": "date-time",
+    "title": "a time with its offset, such as 2026-01-31T12:00:00Z",
+}
 DATE: Schema = {"type": "string", "format": "date"}
 FLAG: Schema = {"type": "boolean"}
 MICROS: Schema = {"type": "integer", "description": "Millionths of a US dollar."}
