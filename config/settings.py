@@ -207,6 +207,7 @@ SPECTACULAR_SETTINGS = {
 # --- providers -------------------------------------------------------------------------------------------------
 # Slug to adapter class; adding a provider is one folder and one line here.
 PROVIDERS = {
+    "wavespeed": "providers.wavespeed.adapter.WaveSpeedAdapter",
     "local": "providers.local.adapter.LocalAdapter",
     "fake": "providers.fake.adapter.FakeAdapter",
 }

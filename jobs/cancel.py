@@ -9,12 +9,12 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.tenancy import Caller
-from jobs import settle
-from jobs.dispatch import CANCELED
+from jobs import poll, settle
+from jobs.dispatch import CANCELED, give_up
 from jobs.errors import Conflict
 from jobs.events import append
 from jobs.models import Attempt, Job
-from jobs.states import ATTEMPT_OPEN, Status
+from jobs.states import ATTEMPT_OPEN, AttemptStatus, Status
 from jobs.wake import wake
 from providers.calls import call
 from providers.registry import adapter
@@ -59,10 +59,20 @@ def cancel_at_provider(job_id: str) -> None:
     for attempt in Attempt.objects.filter(job=job, status__in=ATTEMPT_OPEN).exclude(external_id=""):
         try:
             provider = adapter(attempt.provider, attempt.account_id)
-            call(CANCEL_SECONDS, provider.cancel, attempt.external_id)
+            stops = call(CANCEL_SECONDS, provider.cancel, attempt.external_id)
         except Exception:
             log.warning("could not cancel %s", attempt.external_id, exc_info=True, extra={"job": job.pk})
+        else:
+            if not stops:
+                _abandon(attempt, job)
         Attempt.objects.filter(pk=attempt.pk).update(due_at=Now())
+
+
+def _abandon(attempt: Attempt, job: Job) -> None:
+    """It runs on at a provider that cannot stop, to be paid for by us: the customer need not wait for it."""
+    cost = poll.cost(attempt, job.length_ms)
+    give_up(attempt, CANCELED, to=AttemptStatus.CANCELED, note="it could not be stopped there")
+    Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.CANCELED).update(cost_micros=cost)
 
 
 @shared_task(name="jobs.cancel")

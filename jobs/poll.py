@@ -149,7 +149,7 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
         won = rows.update(
             status=AttemptStatus.SUCCEEDED,
             result={"outputs": outputs},
-            cost_micros=update.cost_micros or _cost(attempt, update.billed_ms or job.length_ms),
+            cost_micros=update.cost_micros or cost(attempt, update.billed_ms or job.length_ms),
             finished_at=Now(),
         )
         if not won:
@@ -171,7 +171,7 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
     end(job, Status.CANCELED, CANCELED)
 
 
-def _cost(attempt: Attempt, billed_ms: int) -> int:
+def cost(attempt: Attempt, billed_ms: int) -> int:
     """What the route's price makes of the length, rounded up."""
     rates = Route.objects.filter(pk=attempt.route_id).values_list("cost_micros_per_second", flat=True)
     return -(-billed_ms * (rates.first() or 0) // 1000)

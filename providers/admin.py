@@ -1,8 +1,52 @@
-"""Console pages of routes and renders."""
+"""Console pages of provider accounts, routes and renders."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest
 
-from providers.models import Render, Route
+from accounts import audit
+from accounts.models import User
+from providers import vault
+from providers.models import ProviderAccount, Render, Route
+
+KEEPS = "Kept sealed and never shown again; empty keeps what is there."
+
+
+class AccountForm(forms.ModelForm[ProviderAccount]):
+    provider = forms.ChoiceField(choices=lambda: [(slug, slug) for slug in settings.PROVIDERS])
+    key = forms.CharField(required=False, widget=forms.PasswordInput, help_text=KEEPS)
+    secret = forms.CharField(
+        required=False, widget=forms.PasswordInput, help_text=f"What checks the provider's callbacks. {KEEPS}"
+    )
+
+    class Meta:
+        model = ProviderAccount
+        exclude: tuple[str, ...] = ()
+
+
+@admin.register(ProviderAccount)
+class ProviderAccountAdmin(admin.ModelAdmin[ProviderAccount]):
+    form = AccountForm
+    list_display = ["provider", "name", "enabled", "base_url", "max_running", "submits_per_second"]
+    list_filter = ["provider", "enabled"]
+
+    def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: Any) -> None:
+        """Audited: the names of what changed, never a key."""
+        vault.keep(obj, key=form.cleaned_data["key"], secret=form.cleaned_data["secret"])
+        super().save_model(request, obj, form, change)
+        assert isinstance(request.user, User)  # the console lets in nobody else
+        audit.record(
+            "provider_account.change" if change else "provider_account.add",
+            by=request.user,
+            target=obj,
+            after={"name": str(obj), "changed": sorted(form.changed_data)},
+            request=request,
+        )
 
 
 @admin.register(Route)
@@ -10,6 +54,7 @@ class RouteAdmin(admin.ModelAdmin[Route]):
     list_display = [
         "model",
         "provider",
+        "account",
         "enabled",
         "priority",
         "weight",
@@ -17,6 +62,7 @@ class RouteAdmin(admin.ModelAdmin[Route]):
         "cost_micros_per_second",
     ]
     list_filter = ["enabled", "provider", "model"]
+    list_select_related = ["account"]
 
 
 @admin.register(Render)

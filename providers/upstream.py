@@ -1,0 +1,313 @@
+"""Requests to a vendor's API: bounded in time and size, never redirected, and whatever happens is one of our errors.
+
+The address is the operator's, so no private network is refused here. What a vendor names as a result is fetched
+elsewhere, through the pinned transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from providers.base import Account, InputFile, Lost, State, Update
+from providers.errors import (
+    AccountRefused,
+    NotFound,
+    OutcomeUnknown,
+    ProviderError,
+    Refused,
+    Throttled,
+    Unavailable,
+)
+
+ANSWER_BYTES = 1024 * 1024
+ANSWER_SECONDS = 25.0
+CONNECT_SECONDS = 8.0
+CHUNK = 256 * 1024
+# How many questions a batch has on the wire at once, where the vendor sets no pace.
+AT_ONCE = 32
+LONGEST_PAUSE = 300.0
+SETTLED = timedelta(minutes=2)
+NOTE = 400
+# What may stand in an address of theirs: an id is put into paths.
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}", re.ASCII)
+OK, REDIRECT, BAD, FAULT = 200, 300, 400, 500
+UNAUTHORIZED, UNPAID, FORBIDDEN, MISSING, MANY, AWAY = 401, 402, 403, 404, 429, 503
+
+# Reads an error answer (status, JSON or None) in the vendor's words; None: as any vendor would mean it.
+Complaint = Callable[[int, Any], ProviderError | None]
+
+
+class Upstream:
+    """A conversation with one vendor on one account; use it as an asynchronous context."""
+
+    def __init__(
+        self, account: Account, *, base_url: str, headers: Mapping[str, str], complaint: Complaint
+    ) -> None:
+        self.account = account
+        self.base_url = (account.base_url or base_url).rstrip("/")
+        self.complaint = complaint
+        self.headers = {"User-Agent": "Voicereel/1", "Accept-Encoding": "identity", **headers}
+        self.http = httpx.AsyncClient(
+            verify=_tls(),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=AT_ONCE * 2, max_keepalive_connections=AT_ONCE),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: AsyncIterator[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        places_order: bool = False,
+    ) -> dict[str, Any]:
+        """The JSON object that the vendor answers.
+
+        `places_order`: from the moment the request may have arrived, a lost or unreadable answer is OutcomeUnknown.
+        """
+        lost: type[ProviderError] = OutcomeUnknown if places_order else Unavailable
+        extra = {**self.headers, **(headers or {})}
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS + CONNECT_SECONDS):
+                request = self.http.build_request(
+                    method, self.base_url + path, json=body, content=content, headers=extra
+                )
+                status, answer_headers, raw = await self._answer(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unavailable(_say(error)) from error
+        except (httpx.HTTPError, TimeoutError, _TooLarge) as error:
+            raise lost(_say(error)) from error
+        return self._read(status, answer_headers, raw, lost)
+
+    def _read(
+        self, status: int, headers: httpx.Headers, raw: bytes, lost: type[ProviderError]
+    ) -> dict[str, Any]:
+        said = _json(raw)
+        if status < OK or REDIRECT <= status < BAD:
+            raise Unavailable(f"{status} instead of an answer")
+        if status >= BAD:
+            error = self.complaint(status, said) or _usual(status, headers, lost)
+            error.message = f"{status} {error.message or raw[:NOTE].decode(errors='replace')}"[:NOTE]
+            raise error
+        if not isinstance(said, dict):
+            raise lost(f"{status} with a body that is no object: {raw[:NOTE]!r}")
+        return said
+
+    async def _answer(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
+        response = await self.http.send(request, stream=True)
+        try:
+            raw = bytearray()
+            async for chunk in response.aiter_raw(CHUNK):
+                raw += chunk
+                if len(raw) > ANSWER_BYTES:
+                    raise _TooLarge(f"{response.status_code} with more than {ANSWER_BYTES} bytes")
+            return response.status_code, response.headers, bytes(raw)
+        finally:
+            await response.aclose()
+
+    async def send_file(
+        self, file: InputFile, method: str, url: str, headers: Mapping[str, str], form: Form | None = None
+    ) -> None:
+        """Stream an input from our storage to where the vendor wants it. Nothing was ordered by it, so whatever goes
+        wrong is Unavailable.
+        """
+        if not self._may_take_files(url):
+            raise Unavailable(f"will not send files to {url[:100]!r}")
+        before, after = form.around(file) if form else (b"", b"")
+        length = str(len(before) + file.bytes + len(after))
+        try:
+            async with self.source(file) as pieces:
+                content = _around(before, pieces, after)
+                extra = {"User-Agent": "Voicereel/1", **headers, "Content-Length": length}
+                response = await self.http.request(method, url, content=content, headers=extra)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable(f"a file could not be sent: {_say(error)}") from error
+        if not OK <= response.status_code < REDIRECT:
+            raise Unavailable(f"a file was answered with {response.status_code}")
+
+    def _may_take_files(self, url: str) -> bool:
+        """A vendor names the place itself: by https, or on the very host that the operator configured."""
+        try:
+            parts, ours = urlsplit(url), urlsplit(self.base_url)
+        except ValueError:
+            return False
+        return (parts.scheme == "https" and bool(parts.hostname)) or (parts.scheme, parts.netloc) == (
+            ours.scheme,
+            ours.netloc,
+        )
+
+    @asynccontextmanager
+    async def source(self, file: InputFile) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes of one of our own files."""
+        async with self.http.stream("GET", file.url, headers={"Accept-Encoding": "identity"}) as response:
+            if response.status_code != OK:
+                raise Unavailable(f"our own storage answered {response.status_code}")
+            yield response.aiter_raw(CHUNK)
+
+    async def save(self, path: str, to: Path, *, most: int) -> None:
+        """Write what the vendor keeps for the account into a file. NotFound once it has dropped it."""
+        try:
+            async with self.http.stream("GET", self.base_url + path, headers=self.headers) as response:
+                if response.status_code in {MISSING, 410}:
+                    raise NotFound(path)
+                if response.status_code != OK:
+                    raise Unavailable(f"{response.status_code} instead of the file")
+                size = 0
+                with to.open("wb") as out:
+                    async for chunk in response.aiter_raw(CHUNK):
+                        size += len(chunk)
+                        if size > most:
+                            raise Unavailable(f"a file of more than {most} bytes")
+                        out.write(chunk)
+        except httpx.HTTPError as error:
+            raise Unavailable(_say(error)) from error
+
+    async def each(self, ids: Sequence[str], ask: Callable[[str], Awaitable[Update]]) -> list[Update]:
+        """An update for each id, at the account's pace; LOST for what is not known, none for what went wrong."""
+        rate = self.account.queries_per_second
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(place: int, name: str) -> Update | None:
+            if rate:
+                await asyncio.sleep(place / rate)
+            async with places:
+                return await answered(name, ask)
+
+        updates = await asyncio.gather(*(one(place, name) for place, name in enumerate(ids)))
+        return [update for update in updates if update is not None]
+
+
+class Form:
+    """A multipart/form-data body around one file, which comes last and is streamed."""
+
+    BOUNDARY = "voicereel-7f3b1c5e0d9a4b62"
+
+    def __init__(self, fields: Mapping[str, str], file_field: str, filename: str) -> None:
+        self.fields, self.file_field, self.filename = fields, file_field, filename
+
+    @property
+    def content_type(self) -> str:
+        return f"multipart/form-data; boundary={self.BOUNDARY}"
+
+    def around(self, file: InputFile) -> tuple[bytes, bytes]:
+        """What goes before the file's bytes, and what after."""
+        head = "".join(
+            f'--{self.BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in self.fields.items()
+        )
+        head += (
+            f'--{self.BOUNDARY}\r\nContent-Disposition: form-data; name="{self.file_field}"; '
+            f'filename="{self.filename}"\r\nContent-Type: {file.content_type}\r\n\r\n'
+        )
+        return head.encode(), f"\r\n--{self.BOUNDARY}--\r\n".encode()
+
+
+def settled(lost: Lost) -> bool:
+    """Whether a lost order is old enough for its absence to mean something: a slow vendor may still be taking it."""
+    return datetime.now(UTC) - lost.since > SETTLED
+
+
+async def answered(name: str, ask: Callable[[str], Awaitable[Update]]) -> Update | None:
+    """One poll; None when it failed."""
+    try:
+        return await ask(name)
+    except NotFound:
+        return Update(name, State.LOST)
+    except ProviderError:
+        return None
+
+
+def external_id(value: Any) -> str:
+    """An id as the vendor gave it; OutcomeUnknown for what cannot be one, since the order was taken."""
+    if not isinstance(value, str) or not ID.fullmatch(value):
+        raise OutcomeUnknown(f"no usable id: {str(value)[:100]!r}")
+    return value
+
+
+def web_address(value: Any) -> str:
+    """A result's address, or "" for what is none."""
+    longest = 2048
+    fits = isinstance(value, str) and value.startswith(("https://", "http://")) and len(value) <= longest
+    return str(value) if fits else ""
+
+
+def text(value: Any) -> str:
+    return value[:NOTE] if isinstance(value, str) else ""
+
+
+def named(said: Any, *path: str) -> Any:
+    """What stands at a path of keys in an answer; None where the answer is shaped otherwise."""
+    for key in path:
+        said = said.get(key) if isinstance(said, dict) else None
+    return said
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def _usual(status: int, headers: httpx.Headers, lost: type[ProviderError]) -> ProviderError:
+    """What a status means where the vendor's own words say no more."""
+    if status == MANY:
+        return Throttled("", retry_after=_pause(headers))
+    if status in {UNAUTHORIZED, UNPAID, FORBIDDEN}:
+        return AccountRefused()
+    if status == MISSING:
+        return NotFound()
+    if status == AWAY:
+        return Unavailable()
+    return lost() if status >= FAULT else Refused()
+
+
+def _pause(headers: httpx.Headers) -> float:
+    """Seconds of Retry-After; a date, or nothing, means a few."""
+    try:
+        return min(max(float(headers.get("retry-after", "")), 0.1), LONGEST_PAUSE)
+    except ValueError:
+        return 5.0
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _say(error: BaseException) -> str:
+    return f"{type(error).__name__} {error}"[:NOTE]
+
+
+async def _around(before: bytes, pieces: AsyncIterator[bytes], after: bytes) -> AsyncIterator[bytes]:
+    if before:
+        yield before
+    async for piece in pieces:
+        yield piece
+    if after:
+        yield after
+
+
+@cache
+def _tls() -> Any:
+    return httpx.create_ssl_context(trust_env=False)

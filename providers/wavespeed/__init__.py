@@ -1,0 +1,1 @@
+"""WaveSpeedAI, API v3."""

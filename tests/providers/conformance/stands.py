@@ -1,0 +1,264 @@
+"""Where each adapter of the registry is tried: the provider itself, or its double, and the order it gets."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from django.db import connection
+from PIL import Image
+
+from accounts.models import Organization
+from jobs import storage
+from jobs.models import Asset, Attempt, Job
+from jobs.types import JobRequest
+from providers import vault
+from providers.local.render import render
+from providers.models import FakeTask, ProviderAccount, Render, Route
+from tests.jobs import drive
+from tests.jobs.drive import SAMPLES
+from tests.vendors.server import Vendor, running
+from tests.vendors.wavespeed import double as wavespeed
+
+VOICE_MS = 2000
+STANDS: dict[str, type[Stand]] = {}
+
+
+class Stand:
+    """One provider under test."""
+
+    slug: ClassVar[str]
+    model: ClassVar[str] = "wan-2.2-s2v"
+
+    def __init_subclass__(cls) -> None:
+        if "slug" in vars(cls):
+            STANDS[cls.slug] = cls
+
+    def __init__(self, organization: Organization) -> None:
+        self.organization = organization
+        drive.fund(organization)
+        self.route = Route.objects.create(
+            model=self.model, provider=self.slug, organization=organization, **self.route_fields()
+        )
+
+    def route_fields(self) -> dict[str, Any]:
+        return {}
+
+    def request(self) -> JobRequest:
+        inputs = {"image": picture(self.organization), "audio": voice(self.organization)}
+        options = {"prompt": self.prompt(), "seed": 7, **self.options()}
+        return JobRequest(model=self.model, inputs=inputs, options=options, dialect="rest")
+
+    def prompt(self) -> str:
+        return ""
+
+    def options(self) -> dict[str, Any]:
+        return {}
+
+    def fail(self) -> str:
+        """The order will fail at the provider; our code for it."""
+        raise NotImplementedError
+
+    def stall(self) -> None:
+        """It will not end."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """The provider knows nothing of its orders any more."""
+        raise NotImplementedError
+
+    def orders(self) -> int:
+        """How many orders the provider has taken."""
+        raise NotImplementedError
+
+    def work(self) -> None:
+        """What the provider does by itself between two questions."""
+
+    def words(self) -> list[str]:
+        """What no customer may read."""
+        return list(Attempt.objects.exclude(external_id="").values_list("external_id", flat=True))
+
+
+class FakeStand(Stand):
+    slug = "fake"
+    script = ""
+
+    def prompt(self) -> str:
+        return self.script
+
+    def fail(self) -> str:
+        self.script = "[fake fail=face_not_found]"
+        return "face_not_found"
+
+    def stall(self) -> None:
+        self.script = "[fake stall]"
+
+    def forget(self) -> None:
+        FakeTask.objects.all().delete()
+
+    def orders(self) -> int:
+        return FakeTask.objects.exclude(order={}).count()
+
+
+class LocalStand(Stand):
+    """Our own machines: the render itself runs in its child process."""
+
+    slug = "local"
+    stalled = False
+
+    def route_fields(self) -> dict[str, Any]:
+        return {"settings": {"engine": "talking_portrait", "queue": "cpu"}}
+
+    def work(self) -> None:
+        if not self.stalled:
+            for row in Render.objects.filter(status=Render.Status.WAITING):
+                render(str(row.pk))
+
+    def fail(self) -> str:
+        self.no_face = True
+        return "face_not_found"
+
+    def request(self) -> JobRequest:
+        asked = super().request()
+        if getattr(self, "no_face", False):
+            blank = picture(self.organization, blank=True)
+            return JobRequest(
+                model=asked.model,
+                inputs={**asked.inputs, "image": blank},
+                options=asked.options,
+                dialect="rest",
+            )
+        return asked
+
+    def stall(self) -> None:
+        self.stalled = True
+
+    def forget(self) -> None:
+        Render.objects.all().delete()
+
+    def orders(self) -> int:
+        return Render.objects.count()
+
+
+class VendorStand(Stand):
+    """A vendor's double on loopback, and an account of ours there."""
+
+    double: ClassVar[type[Vendor]]
+    key: ClassVar[str]
+    secret: ClassVar[str] = ""
+    ending: ClassVar[Any]
+    ending_code: ClassVar[str]
+    # Troubles that mean: the answer is lost, but the order was taken; or it was not taken.
+    LOSES = ("cut_after", "error_after", "garbage", "wrong_type", "huge")
+    MISSES = ("cut_before", "error")
+    # Whether the vendor can tell what became of an order whose answer was lost.
+    FINDS: ClassVar[bool] = True
+    # The operation by which it takes files; "" where it reads them at our address.
+    UPLOADS: ClassVar[str] = ""
+
+    def __init__(self, organization: Organization, vendor: Vendor) -> None:
+        self.vendor = vendor
+        super().__init__(organization)
+
+    def account_fields(self) -> dict[str, Any]:
+        return {}
+
+    def route_fields(self) -> dict[str, Any]:
+        account = ProviderAccount(
+            provider=self.slug, name="test", base_url=self.base_url(), **self.account_fields()
+        )
+        vault.keep(account, key=self.key, secret=self.secret)
+        account.save()
+        self.account = account
+        return {"account": account, "cost_micros_per_second": 30_000}
+
+    def base_url(self) -> str:
+        return self.vendor.url
+
+    def trouble(self, kind: str) -> None:
+        self.vendor.fault("submit", kind)
+
+    def fail(self) -> str:
+        self.vendor.ending = self.ending
+        return self.ending_code
+
+    def stall(self) -> None:
+        self.vendor.polls_to_end = 1_000_000
+
+    def forget(self) -> None:
+        self.vendor.tasks.clear()
+
+    def orders(self) -> int:
+        return len(self.vendor.tasks)
+
+    def words(self) -> list[str]:
+        return [*super().words(), *self.vendor.words()]
+
+
+class WaveSpeedStand(VendorStand):
+    slug = "wavespeed"
+    double = wavespeed.WaveSpeed
+    key, secret = wavespeed.KEY, wavespeed.SECRET
+    ending, ending_code = 1402, "input_unreachable"
+    UPLOADS = "ticket"
+
+
+@contextmanager
+def standing(slug: str, organization: Organization) -> Iterator[Stand]:
+    kind = STANDS[slug]
+    if not issubclass(kind, VendorStand):
+        yield kind(organization)
+        return
+    with running(kind.double()) as vendor:
+        yield kind(organization, vendor)
+
+
+# --- inputs -------------------------------------------------------------------------------------------------
+
+
+def voice(organization: Organization) -> str:
+    with wave.open(str(SAMPLES / "speech.wav")) as sample:
+        frames = sample.readframes(sample.getframerate() * VOICE_MS // 1000)
+        out = io.BytesIO()
+        with wave.open(out, "wb") as cut:
+            cut.setparams(sample.getparams())
+            cut.writeframes(frames)
+    return stored(organization, "audio", out.getvalue(), "audio/wav", duration_ms=VOICE_MS)
+
+
+def picture(organization: Organization, *, blank: bool = False) -> str:
+    content = (SAMPLES / "portrait.jpg").read_bytes()
+    if blank:
+        out = io.BytesIO()
+        Image.new("RGB", (512, 512), "grey").save(out, "JPEG")
+        content = out.getvalue()
+    return stored(organization, "image", content, "image/jpeg", width=512, height=512)
+
+
+def stored(organization: Organization, kind: str, content: bytes, content_type: str, **fields: Any) -> str:
+    """A file of the organization, as if it had been uploaded and probed."""
+    row = Asset(
+        organization=organization, origin="upload", kind=kind, status="ready", filename=kind, **fields
+    )
+    row.key = storage.new_key(organization.pk, row.id, kind)
+    row.content_type, row.bytes = content_type, len(content)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        storage.put(row.key, Path(file.name), content_type=content_type)
+    row.save(force_insert=True)
+    return str(row.id)
+
+
+def grow_old(job: Job, minutes: int = 5) -> None:
+    """Make the job's attempts older, as if so much time had passed since they were written."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE jobs_attempt SET created_at = created_at - make_interval(mins => %s) WHERE job_id = %s",
+            [minutes, job.pk],
+        )

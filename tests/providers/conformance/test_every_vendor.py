@@ -1,0 +1,242 @@
+"""What every adapter of a vendor makes of a vendor that is slow, broken, cut off, lying or hostile."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from billing import ledger
+from jobs.models import Asset, Attempt, Job
+from jobs.states import FINAL, Status
+from jobs.submit import submit
+from tests.jobs import drive
+from tests.providers.conformance.stands import STANDS, VendorStand, grow_old
+
+PRICE = 3 * 30_000
+VENDORS = sorted(slug for slug, kind in STANDS.items() if issubclass(kind, VendorStand))
+
+
+def ended(job: Job, *, steps: int = 40) -> Job:
+    for _ in range(steps):
+        drive.step()
+        job.refresh_from_db()
+        if job.status in FINAL:
+            return job
+    raise AssertionError((job.status, job.phase, list(job.attempts.values("status", "error_code", "note"))))
+
+
+def until_placed(job: Job, *, steps: int = 12) -> Attempt:
+    """The attempt that the vendor has taken and that we know of."""
+    for _ in range(steps):
+        drive.hurry()
+        drive.dispatch.dispatch()
+        drive.async_to_sync(drive.poll.resolve_unknown)()
+        found = job.attempts.exclude(external_id="").first()
+        if found:
+            return found
+    raise AssertionError(list(job.attempts.values("status", "error_code", "note")))
+
+
+def is_free(stand) -> bool:
+    return ledger.balance(stand.organization) == ledger.Balance(20 * drive.USD, 0)
+
+
+def is_held(stand) -> bool:
+    return ledger.balance(stand.organization).held_micros == PRICE
+
+
+@pytest.fixture
+def job(vendor_stand, caller):
+    return submit(caller, vendor_stand.request())
+
+
+# --- the submit ---------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_is_told_in_our_words(vendor_stand, caller):
+    vendor_stand.trouble("refusal")
+    job = ended(submit(caller, vendor_stand.request()))
+    assert (job.status, job.error_code) == (Status.FAILED, "content_refused")
+    assert Attempt.objects.get().note  # the operator reads why
+    assert vendor_stand.orders() == 0
+    assert is_free(vendor_stand)
+
+
+def test_a_throttled_submit_is_tried_again(vendor_stand, job):
+    vendor_stand.trouble("throttle")
+    vendor_stand.trouble("throttle")
+    until_placed(job)
+    assert job.attempts.count() == 3
+    assert vendor_stand.orders() == 1
+
+
+def test_an_account_that_may_not_order_leaves_the_job_to_another_route(vendor_stand, job):
+    vendor_stand.trouble("denied")
+    drive.fake_route(vendor_stand.organization, vendor_stand.model, priority=200)
+    job = ended(job)
+    assert job.status == Status.SUCCEEDED
+    assert list(job.attempts.order_by("number").values_list("provider", "error_code")) == [
+        (vendor_stand.slug, "provider_account"),
+        ("fake", ""),
+    ]
+
+
+@pytest.mark.parametrize("kind", VendorStand.LOSES)
+def test_a_lost_answer_is_found_again_and_nothing_is_ordered_twice(vendor_stand, job, kind):
+    vendor_stand.trouble(kind)
+    drive.dispatch.dispatch()
+    attempt = job.attempts.get()
+    assert attempt.status == "unknown"
+    assert is_held(vendor_stand)
+    if vendor_stand.FINDS:
+        assert until_placed(job).pk == attempt.pk
+    else:
+        drive.step()
+        grow_old(job)
+        drive.step()
+        attempt.refresh_from_db()
+        assert attempt.status == "unknown"
+    assert vendor_stand.orders() == 1
+    assert job.attempts.count() == 1
+    assert is_held(vendor_stand)
+
+
+@pytest.mark.parametrize("kind", VendorStand.MISSES)
+def test_an_order_that_never_arrived_is_placed_again_once_that_is_certain(vendor_stand, job, kind):
+    vendor_stand.trouble(kind)
+    drive.dispatch.dispatch()
+    assert job.attempts.get().status == "unknown"
+    drive.step()
+    assert job.attempts.get().status == "unknown", "too early to be certain"
+    assert vendor_stand.orders() == 0
+    assert is_held(vendor_stand)
+    if vendor_stand.FINDS:
+        grow_old(job)
+        until_placed(job)
+        assert job.attempts.count() == 2
+        assert vendor_stand.orders() == 1
+
+
+def test_a_vendor_that_never_answers_is_given_up_and_asked_later(vendor_stand, job):
+    """It takes the order in the end: longer than we wait, but before we could think that it never came."""
+    vendor_stand.trouble("slow")
+    drive.dispatch.dispatch()
+    assert job.attempts.get().status == "unknown"
+    assert is_held(vendor_stand)
+    vendor_stand.vendor.released.set()
+    if vendor_stand.FINDS:
+        until_placed(job)
+    assert vendor_stand.orders() == job.attempts.count() == 1
+
+
+def test_nobody_there_means_that_nothing_was_ordered(vendor_stand, job):
+    vendor_stand.vendor.shutdown()
+    vendor_stand.vendor.socket.close()
+    drive.dispatch.dispatch()
+    assert job.attempts.get().error_code == "provider_unavailable"
+    job.refresh_from_db()
+    assert job.status == Status.QUEUED
+
+
+def test_a_redirect_is_not_followed(vendor_stand, job):
+    vendor_stand.trouble("redirect")
+    until_placed(job)
+    assert vendor_stand.vendor.trespasses == 0
+    assert vendor_stand.orders() == 1
+
+
+def test_inputs_that_cannot_be_handed_over_order_nothing(vendor_stand, job):
+    vendor = vendor_stand.vendor
+    if not vendor_stand.UPLOADS:
+        assert vendor.count(vendor_stand.UPLOADS) == 0
+        return
+    for kind in ("error", "cut_before", "garbage", "wrong_type", "redirect", "huge"):
+        vendor.fault(vendor_stand.UPLOADS, kind)
+        drive.hurry()
+        drive.dispatch.dispatch()
+        assert job.attempts.latest("number").error_code == "provider_unavailable", kind
+        assert vendor_stand.orders() == 0
+        vendor.heal()
+    until_placed(job)
+    assert vendor.trespasses == 0
+
+
+# --- polls --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["throttle", "error", "cut_before", "cut_after", "garbage", "wrong_type", "huge", "redirect", "denied"],
+)
+def test_a_poll_that_fails_fails_nothing(vendor_stand, job, kind):
+    attempt = until_placed(job)
+    vendor_stand.vendor.fault("poll", *[kind] * 4)
+    for _ in range(4):
+        drive.hurry()
+        drive.async_to_sync(drive.poll.poll_due)()
+    attempt.refresh_from_db()
+    assert attempt.status in {"submitted", "running"}
+    assert attempt.poll_failures == 4
+    assert vendor_stand.vendor.trespasses == 0
+    drive.hurry()
+    drive.async_to_sync(drive.poll.poll_due)()
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.poll_failures) == ("succeeded", 0)
+
+
+# --- results ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["expired", "redirect", "error", "cut_after", "garbage", "flood"])
+def test_a_result_that_cannot_be_had_is_tried_again_and_then_fails_free(vendor_stand, job, kind):
+    vendor_stand.vendor.fault("file", *[kind] * 20)
+    job = ended(job)
+    assert (job.status, job.error_code) == (Status.FAILED, "output_unusable")
+    assert vendor_stand.vendor.trespasses == 0
+    assert not Asset.objects.filter(job=job).exists()
+    assert is_free(vendor_stand)
+
+
+def test_a_result_that_comes_late_is_kept(vendor_stand, job):
+    vendor_stand.vendor.fault("file", "error", "cut_before")
+    assert ended(job).status == Status.SUCCEEDED
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def test_no_word_of_the_vendor_reaches_a_customer(vendor_stand, job, api, alice_browser):
+    """Of a failed, a lost, a running and a finished job, by the API and on the pages."""
+    shown = []
+
+    def look() -> None:
+        for address in (f"/v1/jobs/{job.pk}", f"/v1/jobs/{job.pk}/events", "/v1/events", "/v1/jobs"):
+            answer = api.get(address)
+            assert answer.status_code == 200
+            body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+            shown.append(body.decode())
+        shown.extend(alice_browser.get(address).content.decode() for address in (f"/jobs/{job.pk}", "/"))
+
+    vendor_stand.trouble("garbage")
+    drive.dispatch.dispatch()
+    look()
+    vendor_stand.fail()
+    if not vendor_stand.FINDS:
+        return
+    until_placed(job)
+    look()
+    words = vendor_stand.words()
+    job = ended(job)
+    look()
+    text = "\n".join(shown).lower()
+    assert [word for word in words if word.lower() in text] == []
+    assert job.error_message
+    assert Attempt.objects.get().note
+
+
+# --- callbacks ----------------------------------------------------------------------------------------------
+
+
+def test_an_address_that_we_gave_to_nobody_is_not_found(db):
+    assert Client().post("/callbacks/0123.abc", b"{}", "application/json").status_code == 404
+    assert Client().get("/callbacks/0123.abc").status_code == 405
