@@ -17,9 +17,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts import audit
 from accounts.models import User
-from billing import ledger, prices, quotas
+from billing import gateway_admin, ledger, prices, quotas
 from billing.models import Account, Hold, Limits, Price, Tier, Transfer, TransferKind
 from billing.money import format_usd, parse_usd
+
+__all__ = ["gateway_admin"]  # Django looks for registrations here
 
 
 def operator(request: HttpRequest) -> User:

@@ -8,6 +8,15 @@
     ├── RateLimited            rate_limited          wait retry_after seconds
     ├── ModelNotAllowed        model_not_allowed     choose another model, or ask for this one
     ├── PriceMissing           price_missing         the operator sets a price
+    ├── TopUpAmount            topup_amount          choose another amount
+    ├── CreditSpent            credit_spent          refund less, or let the operator override
+    ├── GatewayError           what Stripe answered, or did not
+    │   ├── GatewayOff         payments_off          no keys are set: credit comes from the operator
+    │   ├── GatewayAway        payments_away         no answer: it may have happened; look, then ask again
+    │   ├── GatewayBusy        payments_busy         nothing happened; ask again later
+    │   ├── PaymentDeclined    payment_declined      another card
+    │   │   └── AuthenticationNeeded                 payment_authentication: the cardholder must be there
+    │   └── GatewayRefused     payments_refused      our request was wrong: a person must look
     └── LedgerError            a caller's mistake, never a customer's
         ├── HoldMissing        hold_missing          no money was ever held for this job
         ├── HoldMismatch       hold_mismatch         the job already holds another amount
@@ -108,3 +117,72 @@ class AlreadyResolved(LedgerError):
 class ReferenceTaken(LedgerError):
     def __init__(self, reference: str) -> None:
         super().__init__("reference_taken", f"The reference {reference} already names another posting.")
+
+
+class GatewayError(BillingError):
+    """Stripe did not do what was asked. `unknown`: it may have been done all the same."""
+
+    unknown = False
+
+
+class GatewayOff(GatewayError):
+    def __init__(self) -> None:
+        super().__init__("payments_off", "This installation takes no payments: its operator gives credit.")
+
+
+class GatewayAway(GatewayError):
+    unknown = True
+
+    def __init__(self) -> None:
+        message = "The payment service does not answer at the moment. Nothing is lost; try again in a minute."
+        super().__init__("payments_away", message, retryable=True)
+
+
+class GatewayBusy(GatewayError):
+    def __init__(self) -> None:
+        message = "The payment service is busy. Try again in a minute."
+        super().__init__("payments_busy", message, retryable=True)
+
+
+class PaymentDeclined(GatewayError):
+    """`reason` is the bank's word for it, `payment` the payment's id where there is one."""
+
+    def __init__(self, *, reason: str, payment: str) -> None:
+        super().__init__("payment_declined", "The bank declined the payment.")
+        self.reason = reason
+        self.payment = payment
+
+
+class AuthenticationNeeded(PaymentDeclined):
+    def __init__(self, *, payment: str) -> None:
+        super().__init__(reason="authentication_required", payment=payment)
+        self.code = "payment_authentication"
+        self.message = "The bank wants the cardholder to confirm the payment."
+
+
+class GatewayRefused(GatewayError):
+    """Our request was wrong, or what it names is not there: asking again cannot help. `reason` is Stripe's code."""
+
+    def __init__(self, *, reason: str, detail: str) -> None:
+        super().__init__("payments_refused", "The payment service refused the request.")
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+class TopUpAmount(BillingError):
+    def __init__(self, *, least_micros: int, most_micros: int) -> None:
+        message = (
+            f"Between {format_usd(least_micros)} and {format_usd(most_micros)} USD at once, in whole cents."
+        )
+        super().__init__("topup_amount", message)
+
+
+class CreditSpent(BillingError):
+    def __init__(self, *, left_micros: int) -> None:
+        message = (
+            f"Only {format_usd(max(left_micros, 0))} USD of this payment is unspent and can be refunded."
+        )
+        super().__init__("credit_spent", message)

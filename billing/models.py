@@ -13,7 +13,11 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, BillingMode, Organization
 from accounts.tenancy import OrgQuerySet
+from billing.gateway_models import Customer, StripeEvent, TopUp
 from billing.money import format_usd
+
+# Django finds models here.
+__all__ = ["Customer", "StripeEvent", "TopUp"]
 
 MILLISECONDS = 1000
 

@@ -14,7 +14,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("voicereel")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.imports = (
+    "billing.customers",
+    "billing.inbox",
     "billing.ledger_check",
+    "billing.topups",
     "jobs.prepare",
     "jobs.dispatch",
     "jobs.settle",

@@ -16,7 +16,8 @@ GIVEN_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob: {media}; media-src 'self' blob: {media}; connect-src 'self' {media}; "
-    "style-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    "style-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "form-action 'self'{paying}"
 )
 
 
@@ -45,7 +46,11 @@ class ContentSecurityPolicyMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        self.policy = POLICY.format(media=settings.S3_PUBLIC_ENDPOINT)
+        # Browsers hold form-action against the redirect that follows a form, too.
+        paying = (
+            " https://checkout.stripe.com https://billing.stripe.com" if settings.STRIPE_SECRET_KEY else ""
+        )
+        self.policy = POLICY.format(media=settings.S3_PUBLIC_ENDPOINT, paying=paying)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)

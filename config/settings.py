@@ -220,6 +220,17 @@ RENDER_DIR = Path(env("RENDER_DIR", str(BASE_DIR / ".voicereel" / "renders")))
 # --- billing ---------------------------------------------------------------------------------------------------
 DEFAULT_TIER = env("DEFAULT_TIER", "bronze")
 SIGNUP_CREDIT_USD = env("SIGNUP_CREDIT_USD", "0")
+# Without a key nothing is sold here: credit comes from the operator.
+STRIPE_SECRET_KEY = env("STRIPE_SECRET_KEY")
+# Of the endpoint for snapshots, of the one for thin events, and old ones while they are changed.
+STRIPE_WEBHOOK_SECRETS = env_list("STRIPE_WEBHOOK_SECRETS")
+STRIPE_API_URL = env("STRIPE_API_URL")
+STRIPE_TIMEOUT_SECONDS = env_int("STRIPE_TIMEOUT_SECONDS", 10)
+STRIPE_RETRIES = env_int("STRIPE_RETRIES", 1)
+STRIPE_TAX = env_bool("STRIPE_TAX")
+STRIPE_COLLECTOR = env("STRIPE_COLLECTOR", "meters")
+TOPUP_MIN_USD = env("TOPUP_MIN_USD", "5")
+TOPUP_MAX_USD = env("TOPUP_MAX_USD", "5000")
 
 # --- jobs ------------------------------------------------------------------------------------------------------
 JOB_LIFE_SECONDS = env_int("JOB_LIFE_SECONDS", 24 * 3600)

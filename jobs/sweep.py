@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from billing import wake as billing_wake
 from jobs import detect
 from jobs.models import Delivery, Job
 from jobs.states import OPEN, Status
@@ -95,6 +96,7 @@ def due() -> Iterator[Wakeup]:
         yield "jobs.give_back_look", str(look_id)
     for pk in _ids(Delivery.objects.filter(FREE, status=Delivery.Status.DUE, due_at__lte=late)):
         yield "jobs.deliver", pk
+    yield from billing_wake.due()
 
 
 def _ids(rows: QuerySet[Any]) -> Iterator[str]:

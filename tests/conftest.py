@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.world", "tests.emptying", "tests.live", "tests.chromium", "tests.contract"]
+pytest_plugins = [
+    "tests.world",
+    "tests.emptying",
+    "tests.live",
+    "tests.chromium",
+    "tests.contract",
+    "tests.stripe_double.fixtures",
+]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,6 +14,7 @@ from django.urls import URLPattern, get_resolver
 
 from accounts import keys
 from accounts.scopes import ALL_SCOPES
+from billing.models import TopUp
 from jobs import storage
 from jobs.models import Asset, Job
 from jobs.states import Status
@@ -38,6 +39,7 @@ SIGNED = {
     "infsh/uploads/<str:token>",
     "api/v1/uploads/form",
     "callbacks/<str:signed>",
+    "billing/stripe/webhook",
 }
 
 
@@ -159,6 +161,7 @@ class Page:
 EVERYBODY = frozenset({"owner", "admin", "developer", "billing", "viewer"})
 MAKERS = frozenset({"owner", "admin", "developer"})
 LEADERS = frozenset({"owner", "admin"})
+PAYERS = frozenset({"owner", "billing"})
 
 PAGES: dict[str, list[Page]] = {
     "": [Page("get", EVERYBODY)],
@@ -167,6 +170,9 @@ PAGES: dict[str, list[Page]] = {
     "jobs/<uuid:job_id>/live": [Page("get", EVERYBODY, stranger=404)],
     "jobs/<uuid:job_id>/cancel": [Page("post", MAKERS, stranger=404)],
     "jobs/<uuid:job_id>/delete": [Page("post", MAKERS, stranger=404)],
+    "billing": [Page("get", EVERYBODY - {"viewer"})],
+    "billing/topups": [Page("post", PAYERS)],
+    "billing/topups/<uuid:topup_id>/return": [Page("get", EVERYBODY - {"viewer"}, stranger=404)],
     "keys": [Page("get", MAKERS)],
     "keys/<uuid:key_id>/revoke": [Page("post", MAKERS, stranger=404)],
     "members": [Page("get", EVERYBODY)],
@@ -222,6 +228,14 @@ def things(org, alice, bob):
         deadline_at="2030-01-01T00:00:00Z",
     )
     key, _ = keys.issue(org, name="theirs", by=alice, scopes=["jobs:read"])
+    paid = TopUp.objects.create(
+        organization=org,
+        amount_micros=5_000_000,
+        credited_micros=5_000_000,
+        status="paid",
+        paid_at="2026-01-01T00:00:00Z",
+        waiting=False,
+    )
     return {
         "<uuid:job_id>": str(job.pk),
         "<str:prediction_id>": job.pk.hex,
@@ -230,6 +244,7 @@ def things(org, alice, bob):
         "<uuid:key_id>": str(key.pk),
         "<int:member_id>": str(org.members.get(user=bob).pk),
         "<uuid:organization_id>": str(org.pk),
+        "<uuid:topup_id>": str(paid.pk),
         "^(?P<path>(?s:.*))$": "wavespeed-ai/wan-2.2/speech-to-video",
     }
 

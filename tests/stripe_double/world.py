@@ -214,15 +214,7 @@ class World:
 
 def plain(kind: str, params: Object) -> Object:
     """Parameters that are fields of the object by the same name and of the same shape."""
-    made: Object = {}
-    for name, value in params.items():
-        try:
-            contract.check({**contract.blank(kind), name: value}, contract.object_schema(kind))
-        except contract.ContractBroken:
-            continue
-        if name in contract.blank(kind):
-            made[name] = value
-    return made
+    return {name: value for name, value in params.items() if contract.field_fits(kind, name, value)}
 
 
 def _wanted(known: Object, params: Object) -> bool:

@@ -1,0 +1,27 @@
+"""The dashboard's forms about money."""
+
+from __future__ import annotations
+
+from django import forms
+
+from billing.money import parse_usd
+
+
+class UsdField(forms.CharField):
+    """Dollars as a person writes them; cleaned to micro-dollars."""
+
+    def __init__(self, *, label: str, help_text: str = "", initial: str = "") -> None:
+        widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+        super().__init__(label=label, help_text=help_text, initial=initial, max_length=16, widget=widget)
+
+    def clean(self, value: object) -> int:
+        text = super().clean(value).replace(",", "").removeprefix("$")
+        try:
+            return parse_usd(text)
+        except ValueError:
+            raise forms.ValidationError("An amount in dollars, such as 25 or 12.50.") from None
+
+
+class TopUpForm(forms.Form):
+    amount = UsdField(label="Amount in USD", initial="25")
+    save_card = forms.BooleanField(label="Keep this card for automatic top-ups", required=False)

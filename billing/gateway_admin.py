@@ -1,0 +1,59 @@
+"""The operator's view of the dealings with Stripe: read, and look again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db import models
+from django.http import HttpRequest
+
+from billing import inbox
+from billing.gateway_models import Customer, StripeEvent, TopUp
+
+
+class RecordAdmin(admin.ModelAdmin[Any]):
+    """Rows that only the verbs write."""
+
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(RecordAdmin):
+    list_display = ["number", "kind", "subject", "state", "tries", "problem", "created_at"]
+    list_filter = ["state"]
+    search_fields = ["=number", "=subject"]
+    ordering = ["-id"]
+    actions = ["retry"]
+
+    @admin.action(description="Look into them again", permissions=["view"])
+    def retry(self, request: HttpRequest, queryset: models.QuerySet[StripeEvent]) -> None:
+        for event in queryset:
+            inbox.retry(event)
+        self.message_user(request, f"{queryset.count()} will be looked into again.")
+
+
+@admin.register(TopUp)
+class TopUpAdmin(RecordAdmin):
+    list_display = ["id", "organization", "usd", "status", "automatic", "payment", "problem", "created_at"]
+    list_filter = ["status", "automatic"]
+    list_select_related = ["organization"]
+    search_fields = ["=id", "=payment", "=checkout", "=organization__id"]
+    ordering = ["-created_at"]
+
+
+@admin.register(Customer)
+class CustomerAdmin(RecordAdmin):
+    list_display = ["organization", "number", "card_text", "subscription_status"]
+    list_select_related = ["organization"]
+    search_fields = ["=number", "=organization__id", "organization__name"]

@@ -1,0 +1,194 @@
+"""What is remembered of the dealings with Stripe. The books themselves are in `billing.models`.
+
+Work that waits for Stripe is a row that is due: whoever claims it holds a lease and raises the fence, and writes
+its result only while the fence is still its own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from accounts.models import Organization, User
+from accounts.tenancy import OrgQuerySet
+from billing.money import format_usd
+
+Row_co = TypeVar("Row_co", bound="Due", covariant=True)
+
+FREE = Q(lease_until=None) | Q(lease_until__lt=Now())
+# After the 1st, 2nd, ... try that got no answer; the last one repeats.
+WAITS = (5, 15, 60, 300, 900, 3600)
+
+
+class DueQuerySet(OrgQuerySet[Row_co]):
+    def due(self) -> Self:
+        """Waiting, its time has come, and nobody is at it."""
+        return self.filter(FREE, waiting=True, due_at__lte=Now())
+
+    def hint(self, pk: object) -> None:
+        """Something happened to what the row is about: look again, now. Whoever is looking at this moment may have
+        looked too early, so its fence is broken as well.
+        """
+        now = Now()
+        self.filter(pk=pk).update(waiting=True, due_at=now, lease_until=None, fence=F("fence") + 1)
+
+    def claim(self, pk: object, *, seconds: int) -> Row_co | None:
+        """The row, ours for `seconds`, if it is due; rows being claimed at this moment are passed over."""
+        with transaction.atomic():
+            row: Any = self.due().filter(pk=pk).select_for_update(skip_locked=True, of=("self",)).first()
+            if row is None:
+                return None
+            lease = Now() + timedelta(seconds=seconds)
+            self.model._default_manager.filter(pk=pk).update(lease_until=lease, fence=F("fence") + 1)  # noqa: SLF001  Django's name
+            row.fence += 1
+        return row  # type: ignore[no-any-return]
+
+    def mine(self, row: Due) -> Self:
+        """The row, unless somebody has claimed it since."""
+        return self.filter(pk=row.pk, fence=row.fence)
+
+    def later(self, row: Due, problem: str) -> None:
+        """Back to waiting, for longer each time."""
+        wait = timedelta(seconds=WAITS[min(row.tries, len(WAITS) - 1)])
+        self.mine(row).update(
+            tries=F("tries") + 1, lease_until=None, due_at=Now() + wait, problem=problem[:300]
+        )
+
+
+class Due(models.Model):
+    waiting = models.BooleanField(default=True)
+    due_at = models.DateTimeField(db_default=Now())
+    lease_until = models.DateTimeField(null=True, editable=False)
+    fence = models.BigIntegerField(default=0, editable=False)
+    tries = models.PositiveIntegerField(default=0)
+    problem = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Customer(Due):
+    """What Stripe calls the organization, the card it may charge while nobody is there, the subscription."""
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.PROTECT, primary_key=True, related_name="+"
+    )
+    number = models.CharField(max_length=80, unique=True)
+    card = models.CharField(max_length=80, blank=True)
+    card_text = models.CharField(max_length=60, blank=True)
+    subscription = models.CharField(max_length=80, blank=True)
+    subscription_status = models.CharField(max_length=30, blank=True)
+    # The prices that are subscribed to.
+    subscribed = models.JSONField(default=list, blank=True)
+
+    objects = DueQuerySet["Customer"].as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(waiting=True), name="customer_due"),
+            models.Index(
+                fields=["subscription"], condition=~Q(subscription=""), name="customer_subscription"
+            ),
+            models.Index(fields=["card"], condition=~Q(card=""), name="customer_card"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class TopUpStatus(models.TextChoices):
+    CREATED = "created", "Created"
+    OPEN = "open", "Waiting for the customer"
+    PROCESSING = "processing", "The bank is at it"
+    PAID = "paid", "Paid"
+    FAILED = "failed", "Failed"
+    EXPIRED = "expired", "Not paid in time"
+
+
+UNPAID = [TopUpStatus.CREATED, TopUpStatus.OPEN, TopUpStatus.PROCESSING]
+
+
+class TopUp(Due):
+    """Credit being bought. It is credited once, by whoever first sees at Stripe that it was paid."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    automatic = models.BooleanField(default=False)
+    status = models.CharField(max_length=10, choices=TopUpStatus, default=TopUpStatus.CREATED)
+    amount_micros = models.BigIntegerField()
+    # What was paid at Stripe, tax included, once it was.
+    paid_cents = models.BigIntegerField(default=0)
+    credited_micros = models.BigIntegerField(default=0)
+    checkout = models.CharField(max_length=120, blank=True)
+    payment = models.CharField(max_length=80, blank=True)
+    paid_at = models.DateTimeField(null=True)
+
+    objects = DueQuerySet["TopUp"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_micros__gt=0), name="topup_more_than_nothing"),
+            models.CheckConstraint(
+                condition=~Q(status="paid") | Q(credited_micros__gt=0, paid_at__isnull=False),
+                name="topup_paid_is_credited",
+            ),
+            models.UniqueConstraint(
+                fields=["checkout"], condition=~Q(checkout=""), name="topup_checkout_once"
+            ),
+            models.UniqueConstraint(fields=["payment"], condition=~Q(payment=""), name="topup_payment_once"),
+            # However many processes see that credit runs low: one card is charged.
+            models.UniqueConstraint(
+                fields=["organization"],
+                condition=Q(automatic=True, status__in=["created", "open", "processing"]),
+                name="topup_one_automatic",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="topup_history"),
+            models.Index(fields=["due_at"], condition=Q(waiting=True), name="topup_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.usd} USD"
+
+    @property
+    def usd(self) -> str:
+        return format_usd(self.credited_micros or self.amount_micros)
+
+
+class EventState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    DONE = "done", "Applied"
+    IGNORED = "ignored", "Ignored"
+    FAILED = "failed", "Given up"
+
+
+class StripeEvent(Due):
+    """The inbox: each event is stored once and answered, then its subject is fetched and applied as it is now."""
+
+    number = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=80)
+    subject = models.CharField(max_length=120, blank=True)
+    body = models.JSONField()
+    state = models.CharField(max_length=10, choices=EventState, default=EventState.WAITING)
+    done_at = models.DateTimeField(null=True)
+
+    objects = DueQuerySet["StripeEvent"].as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(waiting=True), name="stripe_event_due"),
+            models.Index(fields=["state", "-id"], name="stripe_event_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number}"

@@ -1,0 +1,200 @@
+"""What Stripe tells: each event is verified, stored once, answered, and only then looked into.
+
+An event is a hint. Its kind and the id of its subject say which of our rows to look at again; what is true is read
+from Stripe at that moment. So neither order nor repetition can matter, and a lost event only costs time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery import shared_task
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models.functions import Now
+
+from billing import customers, gateway, topups
+from billing.errors import GatewayError, GatewayRefused
+from billing.gateway_models import Customer, EventState, StripeEvent, TopUp
+from billing.wake import wake
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 60
+TRIES = 30
+MISSING = "resource_missing"
+
+Handler = Callable[[StripeEvent], None]
+
+
+def receive(body: bytes, signature: str) -> bool:
+    """Stores the event, once. False: it is not from Stripe, or too old to be believed."""
+    event = gateway.verified(body, signature)
+    if event is None:
+        return False
+    subject = event.get("related_object") or event.get("data", {}).get("object") or {}
+    row = StripeEvent(
+        number=event["id"], kind=event["type"][:80], subject=str(subject.get("id", ""))[:120], body=event
+    )
+    with transaction.atomic():
+        StripeEvent.objects.bulk_create([row], ignore_conflicts=True)
+        wake("billing.apply_event", str(StripeEvent.objects.get(number=row.number).pk))
+    return True
+
+
+def apply(event_id: str) -> None:
+    """Acts on an event, if it waits and nobody else is at it."""
+    event = StripeEvent.objects.claim(event_id, seconds=LEASE_SECONDS)
+    if event is None:
+        return
+    handler = HANDLERS.get(event.kind)
+    if handler is None:
+        _finish(event, EventState.IGNORED)
+        return
+    try:
+        handler(event)
+    except GatewayRefused as error:
+        _finish(event, EventState.IGNORED if error.reason == MISSING else EventState.FAILED, str(error))
+    except GatewayError as error:
+        if event.tries >= TRIES:
+            _finish(event, EventState.FAILED, str(error))
+        else:
+            StripeEvent.objects.later(event, str(error))
+    except Exception:
+        log.exception("event %s could not be applied", event.number)
+        StripeEvent.objects.later(event, "It could not be applied; the log says why.")
+    else:
+        _finish(event, EventState.DONE)
+
+
+def retry(event: StripeEvent) -> None:
+    """The operator's button: another look, from the start."""
+    StripeEvent.objects.filter(pk=event.pk).update(state=EventState.WAITING, tries=0)
+    StripeEvent.objects.hint(event.pk)
+    wake("billing.apply_event", str(event.pk))
+
+
+def _finish(event: StripeEvent, state: EventState, problem: str = "") -> None:
+    StripeEvent.objects.mine(event).update(
+        state=state, waiting=False, lease_until=None, done_at=Now(), problem=problem[:300]
+    )
+
+
+# --- what each kind of event is about -------------------------------------------------------------------------
+
+
+def _checkout(event: StripeEvent) -> None:
+    session = gateway.checkout(event.subject)
+    organization = _ours(session)
+    if organization is None:
+        return
+    if session["mode"] == "payment":
+        _topup(session["metadata"].get("topup", ""), checkout=session["id"])
+    elif session["mode"] == "setup" and session["status"] == "complete":
+        saved = gateway.setup(session["setup_intent"])
+        customers.keep_card(organization, saved["payment_method"])
+    elif session["mode"] == "subscription" and session["subscription"]:
+        customers.keep_subscription(organization, session["subscription"])
+        customers.refresh(str(organization))
+
+
+def _payment(event: StripeEvent) -> None:
+    payment = gateway.payment(event.subject)
+    _topup((payment.get("metadata") or {}).get("topup", ""), payment=payment["id"])
+
+
+def _charge(event: StripeEvent) -> None:
+    charge = gateway.charge(event.subject)
+    _topup((charge.get("metadata") or {}).get("topup", ""), payment=charge.get("payment_intent") or "")
+
+
+def _customer(event: StripeEvent) -> None:
+    _look_at_customer(number=event.subject)
+
+
+def _card(event: StripeEvent) -> None:
+    _look_at_customer(card=event.subject)
+
+
+def _subscription(event: StripeEvent) -> None:
+    found = gateway.subscription(event.subject)
+    if Customer.objects.filter(number=found["customer"], subscription="").exists() and _ours(found):
+        Customer.objects.filter(number=found["customer"]).update(subscription=found["id"])
+    _look_at_customer(subscription=event.subject)
+
+
+def _look_at_customer(**which: str) -> None:
+    for pk in Customer.objects.filter(**which).values_list("pk", flat=True):
+        Customer.objects.hint(pk)
+        customers.refresh(str(pk))
+
+
+def _topup(number: str, *, checkout: str = "", payment: str = "") -> None:
+    """The row that made this payment, whether or not it ever learned the payment's name."""
+    found = _named(number)
+    if found is None:
+        return
+    if checkout and not found.checkout:
+        TopUp.objects.filter(pk=found.pk, checkout="").update(checkout=checkout)
+    if payment and not found.payment and not found.checkout:
+        TopUp.objects.filter(pk=found.pk, payment="").update(payment=payment)
+    topups.look_again(found)
+
+
+def _named(number: str) -> TopUp | None:
+    try:
+        return TopUp.objects.filter(pk=number).first()
+    except ValidationError:  # metadata is anybody's text
+        return None
+
+
+def _ours(subject: gateway.Snapshot) -> Any:
+    """The organization whose customer the subject names; None for what another programme does in the account."""
+    number = subject.get("customer") or ""
+    return Customer.objects.filter(number=number).values_list("organization_id", flat=True).first()
+
+
+def _handlers() -> dict[str, Handler]:
+    groups: dict[Handler, tuple[str, ...]] = {
+        _checkout: (
+            "checkout.session.completed",
+            "checkout.session.async_payment_succeeded",
+            "checkout.session.async_payment_failed",
+            "checkout.session.expired",
+        ),
+        _payment: (
+            "payment_intent.created",
+            "payment_intent.processing",
+            "payment_intent.succeeded",
+            "payment_intent.payment_failed",
+            "payment_intent.requires_action",
+            "payment_intent.canceled",
+        ),
+        _charge: ("charge.pending", "charge.succeeded", "charge.failed", "charge.expired", "charge.updated"),
+        _customer: ("customer.updated", "customer.deleted"),
+        _card: (
+            "payment_method.attached",
+            "payment_method.detached",
+            "payment_method.updated",
+            "payment_method.automatically_updated",
+        ),
+        _subscription: (
+            "customer.subscription.created",
+            "customer.subscription.updated",
+            "customer.subscription.deleted",
+            "customer.subscription.paused",
+            "customer.subscription.resumed",
+            "customer.subscription.trial_will_end",
+        ),
+    }
+    return {kind: handler for handler, kinds in groups.items() for kind in kinds}
+
+
+HANDLERS = _handlers()
+
+
+@shared_task(name="billing.apply_event")
+def apply_event(event_id: str) -> None:
+    apply(event_id)

@@ -1,0 +1,14 @@
+"""Addresses of the money pages and of Stripe's webhook."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from billing import views
+
+urlpatterns = [
+    path("billing", views.billing_page, name="billing"),
+    path("billing/topups", views.topup, name="topup"),
+    path("billing/topups/<uuid:topup_id>/return", views.topup_return, name="topup_return"),
+    path("billing/stripe/webhook", views.stripe_webhook, name="stripe_webhook"),
+]

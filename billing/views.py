@@ -1,0 +1,86 @@
+"""The billing page, and the address Stripe tells its events to."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.tenancy import Caller, org_view
+from billing import gateway, inbox, ledger, topups
+from billing.errors import BillingError
+from billing.forms import TopUpForm
+from billing.gateway_models import Customer, TopUp, TopUpStatus
+from billing.money import format_usd
+
+SEE_OTHER = 303
+UNUSABLE = 422
+
+
+@require_GET
+@org_view("billing:read")
+def billing_page(request: HttpRequest, caller: Caller) -> HttpResponse:
+    return _page(request, caller, TopUpForm())
+
+
+@require_POST
+@org_view("billing:write")
+def topup(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """To Stripe's page; back here with what was typed where that cannot be."""
+    form = TopUpForm(request.POST)
+    if form.is_valid():
+        try:
+            address = topups.start(
+                caller, form.cleaned_data["amount"], save_card=form.cleaned_data["save_card"]
+            )
+        except BillingError as error:
+            form.add_error(None, error.message)
+        else:
+            return HttpResponseRedirect(address, status=SEE_OTHER)
+    return _page(request, caller, form, status=UNUSABLE)
+
+
+@require_GET
+@org_view("billing:read")
+def topup_return(request: HttpRequest, caller: Caller, topup_id: uuid.UUID) -> HttpResponse:
+    """The way back from Stripe's page. The address proves nothing: the payment is looked at."""
+    found = get_object_or_404(TopUp.objects.for_org(caller.organization), pk=topup_id)
+    topups.look_again(found)
+    found.refresh_from_db()
+    if found.status == TopUpStatus.PAID:
+        messages.success(request, f"{format_usd(found.credited_micros)} USD were added to your credit.")
+    elif found.status == TopUpStatus.PROCESSING:
+        messages.info(
+            request, "Your bank is still at it. The credit appears here as soon as it has the money."
+        )
+    else:
+        messages.info(request, "Nothing was paid.")
+    return redirect("billing")
+
+
+@csrf_exempt
+@require_POST
+def stripe_webhook(request: HttpRequest) -> HttpResponse:
+    """Stored and answered; looked into afterwards. The signature is all the permission there is."""
+    known = inbox.receive(request.body, request.headers.get("Stripe-Signature", ""))
+    return HttpResponse(status=200 if known else 400)
+
+
+def _page(request: HttpRequest, caller: Caller, form: TopUpForm, status: int = 200) -> HttpResponse:
+    organization = caller.organization
+    books = ledger.balance(organization)
+    context = {
+        "section": "billing",
+        "on_sale": gateway.configured(),
+        "may_pay": caller.can("billing:write"),
+        "available": format_usd(books.available_micros),
+        "held": format_usd(books.held_micros),
+        "customer": Customer.objects.for_org(organization).first(),
+        "topups": topups.newest(organization),
+        "form": form,
+    }
+    return render(request, "billing/billing.html", context, status=status)
