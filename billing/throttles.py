@@ -1,7 +1,7 @@
 """How often an organization may ask. Counters live in Redis; without Redis each process counts for itself.
 
 A window opens with its first request and is forgotten when it ends: a counter is back to zero a minute later.
-A refusal says when that is.
+A refusal says when that is, and `standings` tells whoever answers the request how much is left.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -34,6 +38,7 @@ SECOND_MS = 1000
 
 # Atomic in Redis: two processes cannot both take the last place. A refusal is not counted, so asking too
 # often does not prolong the wait. A counter without an expiry (somebody's PERSIST) gets one again.
+# Answers whether a place was taken, how many are used, and the milliseconds until the window ends.
 TAKE = """
 local used = tonumber(redis.call('GET', KEYS[1]) or '0')
 local left = redis.call('PTTL', KEYS[1])
@@ -41,14 +46,17 @@ if used > 0 and left < 0 then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     left = tonumber(ARGV[2])
 end
+if left <= 0 then
+    left = tonumber(ARGV[2])
+end
 if used >= tonumber(ARGV[1]) then
-    return left > 0 and left or tonumber(ARGV[2])
+    return {0, used, left}
 end
 redis.call('INCR', KEYS[1])
 if used == 0 then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
-return 0
+return {1, used + 1, left}
 """
 # A request waits at most this long for Redis, and after a failure none asks again for a while: a dead Redis
 # costs one request in each process a fraction of a second every few seconds, not every request.
@@ -58,6 +66,44 @@ REDIS_PAUSE_SECONDS = 5.0
 LOCAL_WINDOWS = 10_000
 
 
+@dataclass(frozen=True)
+class Window:
+    """How a counter stands after it was asked."""
+
+    taken: bool
+    left: int
+    ends_ms: int
+
+    @property
+    def wait(self) -> int:
+        """0, or the milliseconds until a place is free again."""
+        return 0 if self.taken else self.ends_ms
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One limit as a request met it: so many in a window, what is left of them, and when the window ends."""
+
+    name: str
+    limit: int
+    window_ms: int
+    now: Window
+
+
+_asked: ContextVar[list[Standing] | None] = ContextVar("limits that were asked", default=None)
+
+
+@contextmanager
+def standings() -> Iterator[list[Standing]]:
+    """Every limit that is asked inside, as it stands then."""
+    seen: list[Standing] = []
+    before = _asked.set(seen)
+    try:
+        yield seen
+    finally:
+        _asked.reset(before)
+
+
 class LocalWindows:
     """The same counter in this process: n processes together let through up to n times the limit."""
 
@@ -65,7 +111,7 @@ class LocalWindows:
         self.lock = threading.Lock()
         self.windows: dict[str, tuple[int, float]] = {}
 
-    def take(self, name: str, limit: int, window_ms: int) -> int:
+    def take(self, name: str, limit: int, window_ms: int) -> Window:
         now = time.monotonic()
         with self.lock:
             if len(self.windows) >= LOCAL_WINDOWS:
@@ -73,10 +119,11 @@ class LocalWindows:
             used, ends = self.windows.get(name, (0, 0.0))
             if ends <= now:
                 used, ends = 0, now + window_ms / 1000
+            ends_ms = max(1, math.ceil((ends - now) * 1000))
             if used >= limit:
-                return max(1, math.ceil((ends - now) * 1000))
+                return Window(taken=False, left=0, ends_ms=ends_ms)
             self.windows[name] = (used + 1, ends)
-            return 0
+            return Window(taken=True, left=limit - used - 1, ends_ms=ends_ms)
 
 
 class Counter:
@@ -90,11 +137,12 @@ class Counter:
         self.local = LocalWindows()
         self.paused_until = 0.0
 
-    def take(self, name: str, limit: int, window_ms: int) -> int:
-        """Takes one place in the window: 0, or the milliseconds until one is free again."""
+    def take(self, name: str, limit: int, window_ms: int) -> Window:
+        """Takes one place in the window, if one is free."""
         if time.monotonic() >= self.paused_until:
             try:
-                return int(self.script(keys=[f"throttle:{name}"], args=[limit, window_ms]))
+                taken, used, ends_ms = self.script(keys=[f"throttle:{name}"], args=[limit, window_ms])
+                return Window(taken=bool(taken), left=max(limit - used, 0), ends_ms=ends_ms)
             except redis.RedisError as error:
                 self.paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
                 log.warning("rate limits are counted in this process only: %s", error)
@@ -109,7 +157,7 @@ def counter() -> Counter:
 def submit_allowed(organization: Organization, key: ApiKey | None = None) -> None:
     """An organization may submit only so often a minute, over all its keys: more keys do not buy more."""
     limit = limits_of(organization).submits_per_minute
-    wait = counter().take(f"submit:{organization.pk}", limit, MINUTE_MS)
+    wait = _take("submits", str(organization.pk), limit, MINUTE_MS)
     if wait:
         log.info("organization %s, key %s: over %d submits a minute", organization.pk, key and key.pk, limit)
         seconds = _seconds(wait)
@@ -122,9 +170,18 @@ def read_allowed(caller: Caller) -> None:
     """A key may ask only so often a second; a person in the dashboard counts like a key of their own."""
     limit = limits_of(caller.organization).reads_per_second
     who = f"key:{caller.key.pk}" if caller.key else f"user:{caller.user.pk if caller.user else ''}"
-    wait = counter().take(f"read:{caller.organization.pk}:{who}", limit, SECOND_MS)
+    wait = _take("reads", f"{caller.organization.pk}:{who}", limit, SECOND_MS)
     if wait:
         raise RateLimited(f"Only {limit} requests a second are allowed.", retry_after=_seconds(wait))
+
+
+def _take(name: str, who: str, limit: int, window_ms: int) -> int:
+    """0, or the milliseconds to wait."""
+    now = counter().take(f"{name}:{who}", limit, window_ms)
+    seen = _asked.get()
+    if seen is not None:
+        seen.append(Standing(name, limit, window_ms, now))
+    return now.wait
 
 
 def _seconds(milliseconds: int) -> int:

@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 PREFIX = "/v1/"
+AN_ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Every address answers these, whatever it is for.
 ANYWHERE = {404: "not_found", 405: "method_not_allowed"}
 
@@ -100,7 +101,7 @@ def _document() -> dict[str, Any]:
 @cache
 def _paths() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
     return [
-        (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))), operations)
+        (re.compile(re.sub(r"\\{\w+\\}", AN_ID, re.escape(template))), operations)
         for template, operations in sorted(
             _document()["paths"].items(), key=lambda entry: entry[0].count("{")
         )

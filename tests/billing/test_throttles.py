@@ -43,32 +43,32 @@ def ttl(name: str) -> int:
 
 class TestCounter:
     def test_a_window_has_so_many_places(self, counter, name):
-        assert [counter.take(name, 2, 60_000) for _ in range(2)] == [0, 0]
-        wait = counter.take(name, 2, 60_000)
+        assert [counter.take(name, 2, 60_000).wait for _ in range(2)] == [0, 0]
+        wait = counter.take(name, 2, 60_000).wait
         assert 59_000 < wait <= 60_000
 
     def test_a_refusal_does_not_prolong_the_wait(self, counter, name):
         counter.take(name, 1, 60_000)
         waits = []
         for _ in range(3):
-            waits.append(counter.take(name, 1, 60_000))
+            waits.append(counter.take(name, 1, 60_000).wait)
             time.sleep(0.01)
         assert waits == sorted(waits, reverse=True)
         assert waits[0] > waits[2]
 
     def test_it_begins_anew_when_the_window_ends(self, counter, name):
-        assert counter.take(name, 1, 500) == 0
-        assert counter.take(name, 1, 500) > 0
+        assert counter.take(name, 1, 500).wait == 0
+        assert counter.take(name, 1, 500).wait > 0
         time.sleep(0.6)
-        assert counter.take(name, 1, 500) == 0
+        assert counter.take(name, 1, 500).wait == 0
 
     def test_no_places_means_none(self, counter, name):
-        assert counter.take(name, 0, 60_000) == 60_000
+        assert counter.take(name, 0, 60_000).wait == 60_000
 
     def test_a_counter_that_lost_its_expiry_gets_one(self, counter, name):
         counter.take(name, 1, 60_000)
         redis.Redis.from_url(django_settings.REDIS_URL).persist(f"throttle:{name}")
-        assert counter.take(name, 1, 60_000) == 60_000
+        assert counter.take(name, 1, 60_000).wait == 60_000
         assert 0 < ttl(name) <= 60_000
 
     def test_parallel_requests_share_the_places_exactly(self, name, db):
@@ -76,7 +76,7 @@ class TestCounter:
 
         def fire(_: int) -> int:
             own = Counter(django_settings.REDIS_URL)
-            return sum(own.take(name, 50, 60_000) == 0 for _ in range(20))
+            return sum(own.take(name, 50, 60_000).wait == 0 for _ in range(20))
 
         assert sum(in_threads(16, fire)) == 50
 
@@ -84,7 +84,7 @@ class TestCounter:
 class TestWithoutRedis:
     def test_a_closed_port_is_counted_here(self, name, caplog):
         counter = Counter("redis://127.0.0.1:1/0")
-        outcomes = [counter.take(name, 2, 60_000) for _ in range(4)]
+        outcomes = [counter.take(name, 2, 60_000).wait for _ in range(4)]
         assert outcomes[:2] == [0, 0]
         assert all(wait > 59_000 for wait in outcomes[2:])
         assert caplog.text.count("counted in this process only") == 1
@@ -94,26 +94,26 @@ class TestWithoutRedis:
         with socket.create_server(("127.0.0.1", 0)) as frozen:
             counter = Counter(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0")
             begun = time.monotonic()
-            assert counter.take(name, 1, 60_000) == 0
-            assert counter.take(name, 1, 60_000) > 0
+            assert counter.take(name, 1, 60_000).wait == 0
+            assert counter.take(name, 1, 60_000).wait > 0
             assert time.monotonic() - begun < 2
 
     def test_redis_is_asked_again_after_a_pause(self, name):
         counter = Counter("redis://127.0.0.1:1/0")
         counter.take(name, 1, 60_000)
         counter.script = Counter(django_settings.REDIS_URL).script
-        assert counter.take(name, 1, 60_000) > 0  # still the local window
+        assert counter.take(name, 1, 60_000).wait > 0  # still the local window
         counter.paused_until = 0.0
-        assert counter.take(name, 1, 60_000) == 0
+        assert counter.take(name, 1, 60_000).wait == 0
         assert ttl(name) > 0
 
     def test_local_windows_end_and_are_swept(self, name, monkeypatch):
         monkeypatch.setattr(throttles, "LOCAL_WINDOWS", 3)
         windows = LocalWindows()
         for index in range(3):
-            assert windows.take(f"{name}{index}", 1, 10) == 0
+            assert windows.take(f"{name}{index}", 1, 10).wait == 0
         time.sleep(0.02)
-        assert windows.take(f"{name}0", 1, 60_000) == 0
+        assert windows.take(f"{name}0", 1, 60_000).wait == 0
         assert list(windows.windows) == [f"{name}0"]
 
 
@@ -149,6 +149,24 @@ class TestReads:
             with pytest.raises(RateLimited) as refusal:
                 throttles.read_allowed(caller)
             assert refusal.value.retry_after == 20
+
+
+class TestStandings:
+    def test_what_was_asked_inside_is_told(self, org, api_key):
+        Limits.objects.create(organization=org, reads_per_second=3)
+        with throttles.standings() as seen:
+            throttles.read_allowed(Caller(org, key=api_key))
+            throttles.read_allowed(Caller(org, key=api_key))
+            throttles.submit_allowed(org)
+        throttles.submit_allowed(org)
+        told = [(one.name, one.limit, one.window_ms, one.now.left) for one in seen]
+        assert told == [("reads", 3, 20_000, 2), ("reads", 3, 20_000, 1), ("submits", 2, 60_000, 1)]
+        assert all(0 < one.now.ends_ms <= one.window_ms for one in seen)
+
+    def test_a_refusal_is_told_too_and_the_same_without_redis(self, name):
+        for counter in (Counter(django_settings.REDIS_URL), Counter("redis://127.0.0.1:1/0")):
+            windows = [counter.take(name, 2, 60_000) for _ in range(3)]
+            assert [(window.taken, window.left) for window in windows] == [(True, 1), (True, 0), (False, 0)]
 
 
 class TestRestFramework:

@@ -16,6 +16,7 @@ from jobs.dialects.rest.contract import Answer, Operation, operation_of
 from jobs.dialects.rest.errors import ERRORS, by_status
 from jobs.dialects.rest.schemas.parts import COMPONENTS, UUID
 from jobs.dialects.rest.schemas.problems import PROBLEM
+from jobs.dialects.rest.wire.limits import LIMIT_SHAPE, POLICY_SHAPE
 
 PREFIX = "/v1/"
 PROBLEM_TYPE = "application/problem+json"
@@ -35,6 +36,15 @@ BODIES = ("parse_error", "body_too_large", "unsupported_media_type", "parameter_
 HEADERS: Mapping[str, Any] = {
     "X-Request-Id": {"schema": {"type": "string"}, "description": "Tell it to support."},
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "In seconds."},
+    "RateLimit-Policy": {
+        "schema": {"type": "string", "pattern": POLICY_SHAPE},
+        "description": "The limits that the request counted against: `q` requests in `w` seconds. `reads` are all "
+        "requests with this key, `submits` the orders of the whole organization.",
+    },
+    "RateLimit": {
+        "schema": {"type": "string", "pattern": LIMIT_SHAPE},
+        "description": "What is left of each: `r` requests in the next `t` seconds.",
+    },
     "WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}},
 }
 
@@ -110,6 +120,8 @@ def _refused(status: int, codes: list[str], stated: Operation) -> dict[str, Any]
 def _headers(status: int, stated: Operation) -> dict[str, Any]:
     """What an answer of this status carries besides its own headers."""
     names = ["X-Request-Id"]
+    if not stated.public and status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        names += ["RateLimit-Policy", "RateLimit"]
     if status == HTTPStatus.UNAUTHORIZED:
         names.append("WWW-Authenticate")
     if status == HTTPStatus.TOO_MANY_REQUESTS:

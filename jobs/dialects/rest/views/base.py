@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.http import HttpRequest, HttpResponseBase
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
@@ -13,11 +14,13 @@ from rest_framework.views import APIView
 
 from accounts.auth import needs
 from accounts.tenancy import Caller
+from billing import throttles
 from jobs.bodies import AlwaysJson, BoundedJson
 from jobs.dialects.rest import problems
 from jobs.dialects.rest.openapi import StatedSchema
 from jobs.dialects.rest.reading import shown
 from jobs.dialects.rest.schemas.parts import Schema, whole
+from jobs.dialects.rest.wire import limits as limits_wire
 from jobs.errors import NotFound
 from jobs.models import Job
 
@@ -46,6 +49,13 @@ class View(APIView):
 
     def get_exception_handler(self) -> Callable[[Exception, Any], Response | None]:
         return problems.answer
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with throttles.standings() as seen:
+            response = super().dispatch(request, *args, **kwargs)
+        for name, value in limits_wire.headers(seen).items():
+            response[name] = value
+        return response
 
     @property
     def caller(self) -> Caller:

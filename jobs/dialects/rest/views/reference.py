@@ -34,13 +34,13 @@ class Document(View):
 
 
 class Nothing(View):
-    """Every other address: the refusal is a problem as everywhere here, and needs no key."""
+    """Every other address: the refusal is a problem as everywhere here. It needs no key, but counts against one."""
 
-    authentication_classes = []
     schema = None  # type: ignore[assignment]  # how REST framework is told to leave it out
 
     def get_permissions(self) -> list[BasePermission]:
         return []
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
         raise Http404
