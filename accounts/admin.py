@@ -5,7 +5,7 @@ Keys are made on the dashboard, where they are shown once; members change there 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.forms import ReadOnlyPasswordHashField
@@ -16,29 +16,16 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts import audit, keys
+from accounts.console import LongList, Page, ReadOnly, Table, operator
 from accounts.models import ApiKey, AuditEntry, Member, Organization, User
 from accounts.organizations import resume, suspend
-
-Row = TypeVar("Row", bound=models.Model)
 
 # Rights come from is_staff and is_superuser alone.
 admin.site.unregister(Group)
 
 
-class ReadOnly(admin.ModelAdmin[Row]):
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
-        return False
-
-
-class Members(admin.TabularInline[Member, Any]):
+class Members(Table[Member, Any]):
     model = Member
-    extra = 0
     can_delete = False
     fields = ("organization", "user", "role", "created_at")
     readonly_fields = fields
@@ -59,7 +46,7 @@ class UserForm(ModelForm[User]):
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin[User]):
+class UserAdmin(Page[User]):
     form = UserForm
     list_display = ["email", "name", "is_active", "is_staff", "date_joined", "last_login"]
     list_filter = ["is_active", "is_staff"]
@@ -76,11 +63,11 @@ class UserAdmin(admin.ModelAdmin[User]):
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:  # noqa: FBT001
         super().save_model(request, obj, form, change)
         after = {name: form.cleaned_data[name] for name in form.changed_data}
-        audit.record("user.change", by=_operator(request), target=obj, after=after, request=request)
+        audit.record("user.change", by=operator(request), target=obj, after=after, request=request)
 
 
 @admin.register(Organization)
-class OrganizationAdmin(admin.ModelAdmin[Organization]):
+class OrganizationAdmin(Page[Organization]):
     list_display = ["name", "slug", "tier", "billing_mode", "people", "created_at", "suspended_at"]
     list_filter = ["billing_mode", "tier", ("suspended_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "slug", "id", "members__user__email"]
@@ -114,7 +101,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         super().save_model(request, obj, form, change)
         before = {name: form.initial.get(name) for name in form.changed_data}
         after = {name: form.cleaned_data[name] for name in form.changed_data}
-        by = _operator(request)
+        by = operator(request)
         audit.record(
             "organization.change",
             by=by,
@@ -128,16 +115,16 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     @admin.action(description="Suspend")
     def suspend_chosen(self, request: HttpRequest, chosen: QuerySet[Organization]) -> None:
         for organization in chosen:
-            suspend(organization, _operator(request))
+            suspend(organization, operator(request))
 
     @admin.action(description="Lift the suspension")
     def resume_chosen(self, request: HttpRequest, chosen: QuerySet[Organization]) -> None:
         for organization in chosen:
-            resume(organization, _operator(request))
+            resume(organization, operator(request))
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnly[ApiKey]):
+class ApiKeyAdmin(ReadOnly, Page[ApiKey]):
     list_display = [
         "name",
         "last4",
@@ -156,16 +143,16 @@ class ApiKeyAdmin(ReadOnly[ApiKey]):
     actions = ["revoke_chosen"]
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return _operator(request).is_superuser
+        return operator(request).is_superuser
 
     @admin.action(description="Revoke", permissions=["revoke"])
     def revoke_chosen(self, request: HttpRequest, chosen: QuerySet[ApiKey]) -> None:
         for key in chosen:
-            keys.revoke(key, _operator(request))
+            keys.revoke(key, operator(request))
 
 
 @admin.register(AuditEntry)
-class AuditAdmin(ReadOnly[AuditEntry]):
+class AuditAdmin(LongList, ReadOnly, Page[AuditEntry]):
     list_display = [
         "created_at",
         "action",
@@ -177,11 +164,5 @@ class AuditAdmin(ReadOnly[AuditEntry]):
     ]
     list_select_related = ["organization", "actor_user", "actor_key"]
     list_filter = ["action"]
-    search_fields = ["target_id", "actor_user__email", "organization__name", "organization__slug"]
-    ordering = ["-id"]
-    show_full_result_count = False
+    named_by = ("target_id",)
 
-
-def _operator(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user

@@ -16,6 +16,7 @@ from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts import audit
+from accounts.console import Audited, LongList, Page, ReadOnly, operator
 from accounts.models import User
 from billing import gateway_admin, ledger, prices, quotas
 from billing.models import Account, Hold, Limits, Price, Tier, Transfer, TransferKind
@@ -24,39 +25,21 @@ from billing.money import format_usd, parse_usd
 __all__ = ["gateway_admin"]  # Django looks for registrations here
 
 
-def operator(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # the console lets in nobody else
-    return request.user
-
-
 # --- the books ----------------------------------------------------------------------------------------------
 
 
-class BooksAdmin(admin.ModelAdmin[Any]):
+class BooksAdmin(LongList, ReadOnly, Page[Any]):
     """Rows that only the ledger writes."""
 
-    list_per_page = 50
-    # Counting millions of rows would take longer than reading a page of them.
-    show_full_result_count = False
     list_select_related = ["organization"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
 
 
 @admin.register(Account)
 class AccountAdmin(BooksAdmin):
     list_display = ["organization", "kind", "balance"]
     list_filter = ["kind"]
-    search_fields = ["organization__name", "=organization__id"]
 
-    @admin.display(description="USD", ordering="balance_micros")
+    @admin.display(description="USD")
     def balance(self, account: Account) -> str:
         return format_usd(account.balance_micros)
 
@@ -65,8 +48,7 @@ class AccountAdmin(BooksAdmin):
 class HoldAdmin(BooksAdmin):
     list_display = ["job_id", "organization", "model", "status", "held", "captured", "funding", "created_at"]
     list_filter = ["status", "funding"]
-    search_fields = ["=job_id"]
-    ordering = ["-id"]
+    found_by = ("pk", "job_id")
 
     @admin.display(description="held USD")
     def held(self, hold: Hold) -> str:
@@ -121,8 +103,8 @@ class TransferAdmin(BooksAdmin):
     ]
     list_filter = ["kind"]
     list_select_related = ["organization", "debit", "credit"]
-    search_fields = ["=reference", "=job_id", "=organization__id"]
-    ordering = ["-id"]
+    found_by = ("pk", "job_id")
+    named_by = ("reference",)
     raw_id_fields = ["organization"]
 
     @admin.display(description="USD")
@@ -205,7 +187,7 @@ class PriceForm(forms.ModelForm[Price]):
 
 
 @admin.register(Price)
-class PriceAdmin(admin.ModelAdmin[Price]):
+class PriceAdmin(Page[Price]):
     """A price is ended, never deleted: the history of the book stays readable."""
 
     form = PriceForm
@@ -254,53 +236,13 @@ class PriceAdmin(admin.ModelAdmin[Price]):
 # --- limits -------------------------------------------------------------------------------------------------
 
 
-class AuditedAdmin(admin.ModelAdmin[Any]):
-    """Rows an operator edits directly: each write is recorded with what was there before."""
-
-    def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:  # noqa: FBT001
-        stored = type(obj)._default_manager.filter(pk=obj.pk).first()  # noqa: SLF001  Django's documented name
-        before = facts(stored) if stored else None
-        with transaction.atomic():
-            super().save_model(request, obj, form, change)
-            audit.record(
-                f"{obj._meta.model_name}.{'change' if before else 'add'}",  # noqa: SLF001
-                by=operator(request),
-                target=obj,
-                organization=getattr(obj, "organization", None),
-                before=before,
-                after=facts(obj),
-                request=request,
-            )
+class LimitsOf(Audited[Any]):
+    def written(self) -> None:
         quotas.forget()
-
-    def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
-        with transaction.atomic():
-            audit.record(
-                f"{obj._meta.model_name}.delete",  # noqa: SLF001
-                by=operator(request),
-                target=obj,
-                organization=getattr(obj, "organization", None),
-                before=facts(obj),
-                request=request,
-            )
-            super().delete_model(request, obj)
-        quotas.forget()
-
-    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        for obj in queryset:
-            self.delete_model(request, obj)
-
-
-def facts(row: models.Model) -> dict[str, Any]:
-    """A row as JSON, for the audit record."""
-    return {
-        name: str(value) if isinstance(value, uuid.UUID) else value
-        for name, value in model_to_dict(row).items()
-    }
 
 
 @admin.register(Tier)
-class TierAdmin(AuditedAdmin):
+class TierAdmin(LimitsOf):
     list_display = ["slug", "from_usd", "submits_per_minute", "running", "queued", "reads_per_second"]
 
     @admin.display(description="lifetime top-ups in USD", ordering="threshold_micros")
@@ -309,7 +251,7 @@ class TierAdmin(AuditedAdmin):
 
 
 @admin.register(Limits)
-class LimitsAdmin(AuditedAdmin):
+class LimitsAdmin(LimitsOf):
     list_display = ["organization", "budget", "submits_per_minute", "running", "queued"]
     list_select_related = ["organization"]
     raw_id_fields = ["organization"]

@@ -4,40 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.models import User
+from accounts.console import Choices, LongList, Page, ReadOnly, Table, operator
 from accounts.tenancy import Caller
 from jobs.cancel import cancel
 from jobs.errors import Conflict
 from jobs.models import Asset, Attempt, Delivery, Job
+from providers import catalogue
 
 
-def _operator(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # the console lets in nobody else
-    return request.user
+DIALECTS = ("rest", "wavespeed", "dashscope", "inferencesh")
+KINDS = ("image", "audio", "video")
 
 
-class ReadOnly:
-    """Nothing is added, changed or deleted by hand."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class AttemptInline(ReadOnly, admin.TabularInline[Attempt, Job]):
+class AttemptInline(ReadOnly, Table[Attempt, Job]):
     model = Attempt
     readonly_fields = [
         "number",
@@ -49,11 +34,10 @@ class AttemptInline(ReadOnly, admin.TabularInline[Attempt, Job]):
         "submitted_at",
     ]
     fields = [*readonly_fields]
-    extra = 0
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
+class JobAdmin(LongList, ReadOnly, Page[Job]):
     list_display = [
         "id",
         "organization",
@@ -64,10 +48,8 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
         "charged_micros",
         "created_at",
     ]
-    list_filter = ["status", "model", "dialect"]
+    list_filter = ["status", Choices("model", catalogue.models), Choices("dialect", lambda: DIALECTS)]
     list_select_related = ["organization"]
-    search_fields = ["=id", "=organization__slug"]
-    ordering = ["-id"]
     inlines = [AttemptInline]
     actions = ["cancel_jobs"]
 
@@ -81,7 +63,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
             else:
                 audit.record(
                     "job.cancel",
-                    by=_operator(request),
+                    by=operator(request),
                     target=job,
                     organization=job.organization,
                     request=request,
@@ -89,22 +71,24 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ReadOnly, admin.ModelAdmin[Attempt]):
+class AttemptAdmin(LongList, ReadOnly, Page[Attempt]):
     list_display = ["id", "job_id", "number", "provider", "status", "error_code", "due_at"]
-    list_filter = ["status", "provider"]
-    ordering = ["-id"]
+    found_by = ("pk", "job_id")
+    named_by = ("tag",)
+    organization_path = "job__organization"
+    list_filter = ["status", Choices("provider", lambda: settings.PROVIDERS)]
 
 
 @admin.register(Asset)
-class AssetAdmin(ReadOnly, admin.ModelAdmin[Asset]):
+class AssetAdmin(LongList, ReadOnly, Page[Asset]):
+    found_by = ("pk", "job_id")
     list_display = ["id", "organization", "kind", "role", "status", "bytes", "created_at", "deleted_at"]
-    list_filter = ["kind", "status", "origin"]
+    list_filter = [Choices("kind", lambda: KINDS), "status", "origin"]
     list_select_related = ["organization"]
-    ordering = ["-id"]
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
+class DeliveryAdmin(LongList, ReadOnly, Page[Delivery]):
+    found_by = ("pk", "job_id")
     list_display = ["id", "job_id", "url", "status", "tries", "last_status", "due_at"]
-    list_filter = ["status", "dialect"]
-    ordering = ["-id"]
+    list_filter = ["status", Choices("dialect", lambda: DIALECTS)]

@@ -1,0 +1,155 @@
+"""Lists of tables that grow for ever: pages by key, counts by estimate, searches that an index answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db import connection
+from django.db.models import Model, Q, QuerySet, UUIDField
+from django.http import HttpRequest
+from unfold.views import ChangeList
+
+from accounts.models import Organization
+
+AFTER = "after"
+FOUND_ORGANIZATIONS = 50
+BIGINT_DIGITS = 19
+
+
+class KeysetPaginator(Paginator[Any]):
+    """Only names the template of the links below a list; the pages themselves are cut by `KeysetList`."""
+
+    template_name = "console/pages.html"
+
+
+class KeysetList(ChangeList):
+    """Newest first; `?after=` the last row's key is the next page: page 100,000 costs what page 1 costs."""
+
+    next_page: str | None = None
+    estimate: int | None = None
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        kept: dict[str, Any] = super().get_filters_params(params)
+        kept.pop(AFTER, None)
+        return kept
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+        return ["-pk"]
+
+    def get_results(self, request: HttpRequest) -> None:
+        rows = self.queryset
+        if after := request.GET.get(AFTER):
+            try:
+                rows = rows.filter(pk__lt=after)
+            except (ValidationError, ValueError) as error:
+                raise IncorrectLookupParameters(error) from error
+        size = self.list_per_page
+        page = list(rows[: size + 1])
+        self.result_list = page[:size]
+        if len(page) > size:
+            self.next_page = self.get_query_string({AFTER: str(page[size - 1].pk)})
+        self.first_page = self.get_query_string(remove=[AFTER]) if after else None
+        if not self.query and not self.get_filters_params():
+            self.estimate = estimated_rows(self.model)
+        self.result_count = len(self.result_list)
+        self.full_result_count = None
+        self.show_admin_actions = True
+        self.can_show_all = self.multi_page = False
+        self.paginator = KeysetPaginator(self.result_list, size)
+
+
+def estimated_rows(model: type[Model]) -> int:
+    """As the database's last ANALYZE saw the table; 0 for one that it has not looked at yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table])  # noqa: SLF001
+        row = cursor.fetchone()
+    return max(int(row[0]), 0) if row else 0
+
+
+class LongList:
+    """A mixin for the admin of a table of millions.
+
+    `found_by` are the columns that hold ids, `named_by` those that hold texts: each is searched for the whole word,
+    and needs an index. Names and slugs of organizations are resolved first, by their own small table.
+    """
+
+    list_per_page = 50
+    show_full_result_count = False
+    sortable_by: tuple[str, ...] = ()
+    # Shows the box; what is searched for is in `found_by` and `named_by`.
+    search_fields = ("pk",)
+    found_by: tuple[str, ...] = ("pk",)
+    named_by: tuple[str, ...] = ()
+    organization_path = "organization"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeysetList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        word = search_term.strip()
+        return (queryset.filter(self.about(queryset.model, word)) if word else queryset), False
+
+    def about(self, model: type[Model], word: str) -> Q:
+        """The rows that a word names: by an id, by a text, or by the organization they belong to."""
+        wanted = Q(pk__in=[])
+        for column in self.found_by:
+            if (value := _as(model, column, word)) is not None:
+                wanted |= Q(**{column: value})
+        for column in self.named_by:
+            wanted |= Q(**{column: word})
+        if self.organization_path:
+            wanted |= Q(**{f"{self.organization_path}__in": organizations_named(word)})
+        return wanted
+
+
+def _as(model: type[Model], column: str, word: str) -> UUID | int | None:
+    """The word as an id of that column's kind; None when it cannot be one."""
+    field = model._meta.pk if column == "pk" else model._meta.get_field(column)  # noqa: SLF001
+    kind = getattr(field, "target_field", field)
+    if isinstance(kind, UUIDField):
+        try:
+            return UUID(word)
+        except ValueError:
+            return None
+    return int(word) if word.isdecimal() and len(word) < BIGINT_DIGITS else None
+
+
+def organizations_named(word: str) -> list[UUID]:
+    """Organizations of that slug, name or id."""
+    try:
+        named = Q(pk=UUID(word))
+    except ValueError:
+        named = Q(slug=word.lower()) | Q(name__iexact=word)
+    return list(Organization.objects.filter(named).values_list("pk", flat=True)[:FOUND_ORGANIZATIONS])
+
+
+class Shortlist(SimpleListFilter):
+    """A filter over a handful of values that are known without asking the table: DISTINCT would read all of it."""
+
+    values: Callable[[], Iterable[tuple[str, str]]]
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return list(type(self).values())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset.filter(**{self.parameter_name: value}) if value else queryset
+
+
+def Choices(column: str, known: Callable[[], Iterable[str]]) -> type[Shortlist]:  # noqa: N802  makes a class
+    """A Shortlist of the column."""
+
+    class Filter(Shortlist):
+        title = column.replace("_", " ")
+        parameter_name = column
+        values = staticmethod(lambda: [(value, value) for value in known()])
+
+    return Filter

@@ -1,0 +1,90 @@
+"""What the console's pages share: rows to read only, and rows whose every change is on record."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, TypeVar
+
+from django.contrib import admin
+from django.db import models, transaction
+from django.forms.models import model_to_dict
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+from accounts import audit
+from accounts.models import User
+
+Row = TypeVar("Row", bound=models.Model)
+Parent = TypeVar("Parent", bound=models.Model)
+
+
+class Page(ModelAdmin, admin.ModelAdmin[Row]):  # type: ignore[misc]  # theirs is not generic
+    list_per_page = 50
+    list_filter_sheet = False
+
+
+class Table(TabularInline, admin.TabularInline[Row, Parent]):  # type: ignore[misc]
+    """The rows that belong to one, below it."""
+
+    extra = 0
+
+
+class ReadOnly:
+    """Nothing is added, changed or deleted by hand."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class Audited(Page[Row]):
+    """Rows an operator edits directly: each write is recorded with what was there before."""
+
+    def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:  # noqa: FBT001
+        stored = type(obj)._default_manager.filter(pk=obj.pk).first()  # noqa: SLF001  Django's documented name
+        before = facts(stored) if stored else None
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            self._record(request, obj, "change" if before else "add", before=before, after=facts(obj))
+        self.written()
+
+    def delete_model(self, request: HttpRequest, obj: Row) -> None:
+        with transaction.atomic():
+            self._record(request, obj, "delete", before=facts(obj))
+            super().delete_model(request, obj)
+        self.written()
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for obj in queryset:
+            self.delete_model(request, obj)
+
+    def written(self) -> None:
+        """After every write: where this process remembers such rows, it forgets them here."""
+
+    def _record(self, request: HttpRequest, obj: Row, what: str, **facts_: Any) -> None:
+        audit.record(
+            f"{obj._meta.model_name}.{what}",  # noqa: SLF001
+            by=operator(request),
+            target=obj,
+            organization=getattr(obj, "organization", None),
+            request=request,
+            **facts_,
+        )
+
+
+def operator(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # the console lets in nobody else
+    return request.user
+
+
+def facts(row: models.Model) -> dict[str, Any]:
+    """A row as JSON, for the audit record."""
+    return {
+        name: str(value) if isinstance(value, uuid.UUID) else value
+        for name, value in model_to_dict(row).items()
+    }
