@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.forms import ReadOnlyPasswordHashField
 from django.contrib.auth.models import Group
@@ -20,8 +22,9 @@ from accounts.console import LongList, Page, ReadOnly, Table, operator
 from accounts.models import ApiKey, AuditEntry, Member, Organization, User
 from accounts.organizations import resume, suspend
 
-# Rights come from is_staff and is_superuser alone.
-admin.site.unregister(Group)
+# Rights come from is_staff and is_superuser alone; addresses and second factors belong to their owners.
+for theirs in (Group, EmailAddress, Authenticator):
+    admin.site.unregister(theirs)
 
 
 class Members(Table[Member, Any]):
@@ -165,4 +168,3 @@ class AuditAdmin(LongList, ReadOnly, Page[AuditEntry]):
     list_select_related = ["organization", "actor_user", "actor_key"]
     list_filter = ["action"]
     named_by = ("target_id",)
-

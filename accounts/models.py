@@ -190,6 +190,7 @@ class ApiKey(models.Model):
     objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "API key"
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(spend_cap_micros=None) | models.Q(spend_cap_micros__gte=0),

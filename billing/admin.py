@@ -12,12 +12,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db import models, transaction
-from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts import audit
 from accounts.console import Audited, LongList, Page, ReadOnly, operator
-from accounts.models import User
 from billing import gateway_admin, ledger, prices, quotas
 from billing.models import Account, Hold, Limits, Price, Tier, Transfer, TransferKind
 from billing.money import format_usd, parse_usd
@@ -119,7 +117,7 @@ class TransferAdmin(BooksAdmin):
     def credit_kind(self, transfer: Transfer) -> str:
         return transfer.credit.kind
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("billing.add_transfer")
 
     def get_form(

@@ -25,7 +25,9 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", f"{urlsplit(PUBLIC_URL).hostname},127.
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", PUBLIC_URL)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # before the admin: its templates come first
+    "unfold.contrib.filters",
+    "accounts.apps.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -176,10 +178,41 @@ ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupForm"
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_PROXY else 0
 # Functions that other rooms run for every new organization, in its transaction.
 ORGANIZATION_CREATED = ["billing.welcome.grant_welcome"]
+MFA_ADAPTER = "accounts.signup.SecondFactorAdapter"
+MFA_TOTP_ISSUER = "Voicereel"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "Voicereel <no-reply@localhost>")
+
+# --- the operator's console ------------------------------------------------------------------------------------
+CONSOLE_PATH = env("CONSOLE_PATH", "console").strip("/") + "/"
+UNFOLD = {
+    "SITE_TITLE": "Voicereel console",
+    "SITE_HEADER": "Voicereel",
+    "SITE_SUBHEADER": "Operator's console",
+    "SITE_SYMBOL": "movie",
+    "SHOW_HISTORY": False,  # the audit record is the history
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "6px",
+    # The tints of static/css/tokens.css' accent.
+    "COLORS": {
+        "primary": {
+            "50": "#f3f4fd",
+            "100": "#e9ecfb",
+            "200": "#cfd6f8",
+            "300": "#a3b1ff",
+            "400": "#7486ee",
+            "500": "#4d60da",
+            "600": "#3346c4",
+            "700": "#27379f",
+            "800": "#222f80",
+            "900": "#1e2a68",
+            "950": "#141b45",
+        }
+    },
+    "SIDEBAR": {"show_search": True, "navigation": "accounts.console.menu.groups"},
+}
 
 # --- API -------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.console import Choices, LongList, Page, ReadOnly, Table, operator
+from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
 from accounts.tenancy import Caller
 from jobs.cancel import cancel
 from jobs.errors import Conflict
 from jobs.models import Asset, Attempt, Delivery, Job
 from providers import catalogue
-
 
 DIALECTS = ("rest", "wavespeed", "dashscope", "inferencesh")
 KINDS = ("image", "audio", "video")
@@ -48,7 +45,7 @@ class JobAdmin(LongList, ReadOnly, Page[Job]):
         "charged_micros",
         "created_at",
     ]
-    list_filter = ["status", Choices("model", catalogue.models), Choices("dialect", lambda: DIALECTS)]
+    list_filter = ["status", one_of("model", catalogue.models), one_of("dialect", lambda: DIALECTS)]
     list_select_related = ["organization"]
     inlines = [AttemptInline]
     actions = ["cancel_jobs"]
@@ -76,14 +73,14 @@ class AttemptAdmin(LongList, ReadOnly, Page[Attempt]):
     found_by = ("pk", "job_id")
     named_by = ("tag",)
     organization_path = "job__organization"
-    list_filter = ["status", Choices("provider", lambda: settings.PROVIDERS)]
+    list_filter = ["status", one_of("provider", lambda: settings.PROVIDERS)]
 
 
 @admin.register(Asset)
 class AssetAdmin(LongList, ReadOnly, Page[Asset]):
     found_by = ("pk", "job_id")
     list_display = ["id", "organization", "kind", "role", "status", "bytes", "created_at", "deleted_at"]
-    list_filter = [Choices("kind", lambda: KINDS), "status", "origin"]
+    list_filter = [one_of("kind", lambda: KINDS), "status", "origin"]
     list_select_related = ["organization"]
 
 
@@ -91,4 +88,4 @@ class AssetAdmin(LongList, ReadOnly, Page[Asset]):
 class DeliveryAdmin(LongList, ReadOnly, Page[Delivery]):
     found_by = ("pk", "job_id")
     list_display = ["id", "job_id", "url", "status", "tries", "last_status", "due_at"]
-    list_filter = ["status", Choices("dialect", lambda: DIALECTS)]
+    list_filter = ["status", one_of("dialect", lambda: DIALECTS)]

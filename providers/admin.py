@@ -10,8 +10,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.models import User
-from providers import vault
+from accounts.console import Audited, LongList, Page, ReadOnly, one_of, operator
+from providers import catalogue, vault
 from providers.models import ProviderAccount, Render, Route
 
 KEEPS = "Kept sealed and never shown again; empty keeps what is there."
@@ -30,19 +30,18 @@ class AccountForm(forms.ModelForm[ProviderAccount]):
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(admin.ModelAdmin[ProviderAccount]):
+class ProviderAccountAdmin(Page[ProviderAccount]):
     form = AccountForm
     list_display = ["provider", "name", "enabled", "base_url", "max_running", "submits_per_second"]
-    list_filter = ["provider", "enabled"]
+    list_filter = [one_of("provider", lambda: settings.PROVIDERS), "enabled"]
 
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: Any) -> None:
         """Audited: the names of what changed, never a key."""
         vault.keep(obj, key=form.cleaned_data["key"], secret=form.cleaned_data["secret"])
         super().save_model(request, obj, form, change)
-        assert isinstance(request.user, User)  # the console lets in nobody else
         audit.record(
             "provider_account.change" if change else "provider_account.add",
-            by=request.user,
+            by=operator(request),
             target=obj,
             after={"name": str(obj), "changed": sorted(form.changed_data)},
             request=request,
@@ -50,7 +49,7 @@ class ProviderAccountAdmin(admin.ModelAdmin[ProviderAccount]):
 
 
 @admin.register(Route)
-class RouteAdmin(admin.ModelAdmin[Route]):
+class RouteAdmin(Audited[Route]):
     list_display = [
         "model",
         "provider",
@@ -61,13 +60,17 @@ class RouteAdmin(admin.ModelAdmin[Route]):
         "max_running",
         "cost_micros_per_second",
     ]
-    list_filter = ["enabled", "provider", "model"]
+    list_filter = [
+        "enabled",
+        one_of("provider", lambda: settings.PROVIDERS),
+        one_of("model", catalogue.models),
+    ]
     list_select_related = ["account"]
 
 
 @admin.register(Render)
-class RenderAdmin(admin.ModelAdmin[Render]):
+class RenderAdmin(LongList, ReadOnly, Page[Render]):
     list_display = ["id", "engine", "queue", "status", "phase", "clips_done", "clips", "runs", "created_at"]
-    list_filter = ["status", "queue", "engine"]
-    readonly_fields = [field.name for field in Render._meta.fields]  # noqa: SLF001  Django's documented name
-    show_full_result_count = False
+    list_filter = ["status", one_of("queue", lambda: ("cpu", "gpu"))]
+    named_by = ("tag",)
+    organization_path = ""

@@ -5,7 +5,10 @@ Every fixture is plain data in the database; none needs another room than accoun
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -48,6 +51,28 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return client
+
+
+def at_console(user: User) -> Client:
+    """The staff member in a session that has used its second factor; the door itself: tests/accounts/test_console.py."""
+    TOTP.activate(user, generate_totp_secret())
+    client = signed_in(user)
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "mfa", "type": "totp", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
+    return client
+
+
+@pytest.fixture
+def operator(db) -> User:
+    return User.objects.create_superuser("operator@voicereel.example", PASSWORD)
+
+
+@pytest.fixture
+def console(operator) -> Client:
+    """The operator's console, as an operator's browser sees it."""
+    return at_console(operator)
 
 
 @pytest.fixture

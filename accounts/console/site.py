@@ -19,7 +19,7 @@ from accounts.models import User
 SECOND_FACTOR = "mfa"
 
 
-class ConsoleSite(UnfoldAdminSite):
+class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # theirs has no types
     """Sign-in is the product's own page: one door to guard, and its second step cannot be walked around."""
 
     def has_permission(self, request: HttpRequest) -> bool:

@@ -29,7 +29,7 @@ OPEN = {
     "v1/": 404,  # every address of /v1 that is none
 }
 # Third-party rooms with doors of their own; accounts' tests walk through sign-in and sign-up.
-ELSEWHERE = ("admin/", "accounts/")
+ELSEWHERE = ("console/", "accounts/")
 # Addresses that authorise themselves by a signed token; tests/jobs/test_files*.py tamper with those.
 SIGNED = {
     "files/<uuid:asset_id>/<str:token>/<str:name>",

@@ -4,27 +4,14 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry
 from billing import ledger, quotas
 from billing.models import Account, Limits, Price, Tier, Transfer
 from tests.billing.conftest import assert_sound, books, give, hold
 
 USD = 1_000_000
-
-
-@pytest.fixture
-def operator(db) -> User:
-    return User.objects.create_superuser("operator@voicereel.example", "x")
-
-
-@pytest.fixture
-def console(operator) -> Client:
-    client = Client()
-    client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 @pytest.fixture
@@ -37,7 +24,7 @@ def used(org):
 @pytest.mark.parametrize("page", ["account", "hold", "transfer", "price", "tier", "limits"])
 def test_every_list_opens(console, used, page):
     Limits.objects.create(organization=used, monthly_budget_micros=5)
-    answer = console.get(f"/admin/billing/{page}/")
+    answer = console.get(f"/console/billing/{page}/")
     assert answer.status_code == 200
 
 
@@ -46,13 +33,13 @@ def test_a_list_does_not_ask_for_each_row(console, used, page, django_assert_max
     for _ in range(20):
         hold(used, "0.1")
     with django_assert_max_num_queries(12):
-        console.get(f"/admin/billing/{page}/")
+        console.get(f"/console/billing/{page}/")
 
 
 @pytest.mark.parametrize("model", [Account, Transfer])
 def test_the_books_can_only_be_read(console, used, model):
     row = model.objects.first()
-    page = f"/admin/billing/{model._meta.model_name}/{row.pk}/"
+    page = f"/console/billing/{model._meta.model_name}/{row.pk}/"
     assert console.get(f"{page}change/").status_code == 200
     assert console.post(f"{page}change/", {"balance_micros": 5}).status_code == 403
     assert console.post(f"{page}delete/", {"post": "yes"}).status_code == 403
@@ -71,8 +58,8 @@ class TestCredit:
         return {**plain, **changes}
 
     def test_it_is_given_with_a_reason_and_recorded(self, console, operator, org):
-        assert b"reason" in console.get("/admin/billing/transfer/add/").content
-        answer = console.post("/admin/billing/transfer/add/", self.form(org))
+        assert b"reason" in console.get("/console/billing/transfer/add/").content
+        answer = console.post("/console/billing/transfer/add/", self.form(org))
         assert answer.status_code == 302
         transfer = Transfer.objects.get()
         assert (transfer.kind, transfer.amount_micros, transfer.note) == ("grant", 12_500_000, "sorry")
@@ -85,12 +72,12 @@ class TestCredit:
     def test_the_same_form_twice_gives_once(self, console, org):
         form = self.form(org)
         for _ in range(2):
-            console.post("/admin/billing/transfer/add/", form)
+            console.post("/console/billing/transfer/add/", form)
         assert books(org) == (12_500_000, 0)
 
     def test_a_payment_counts_towards_the_tier(self, console, org):
         assert quotas.limits_of(org).tier == "bronze"
-        console.post("/admin/billing/transfer/add/", self.form(org, kind="topup", amount_usd="100"))
+        console.post("/console/billing/transfer/add/", self.form(org, kind="topup", amount_usd="100"))
         assert quotas.limits_of(org).tier == "silver"
 
     @pytest.mark.parametrize(
@@ -104,7 +91,7 @@ class TestCredit:
         ],
     )
     def test_a_wrong_form_gives_nothing(self, console, org, changes):
-        answer = console.post("/admin/billing/transfer/add/", self.form(org, **changes))
+        answer = console.post("/console/billing/transfer/add/", self.form(org, **changes))
         assert answer.status_code == 200
         assert Transfer.objects.count() == 0
 
@@ -128,13 +115,13 @@ class TestPrices:
         return {**plain, **changes}
 
     def test_a_price_for_one_organization_holds_from_now(self, console, org):
-        answer = console.post("/admin/billing/price/add/", self.form(organization=org.pk))
+        answer = console.post("/console/billing/price/add/", self.form(organization=org.pk))
         assert answer.status_code == 302
         assert Price.objects.get(organization=org).valid_from <= timezone.now()
         assert AuditEntry.objects.get(action="price.add").after["usd_per_unit"] == "0.035"
 
     def test_an_overlap_is_explained(self, console):
-        answer = console.post("/admin/billing/price/add/", self.form(), follow=True)
+        answer = console.post("/console/billing/price/add/", self.form(), follow=True)
         assert b"Another price for the same thing" in answer.content
         assert Price.objects.filter(micros_per_unit=35_000).count() == 0
 
@@ -149,15 +136,15 @@ class TestPrices:
             valid_to_0=day,
             valid_to_1=hour,
         )
-        assert console.post(f"/admin/billing/price/{old.pk}/change/", ended).status_code == 302
+        assert console.post(f"/console/billing/price/{old.pk}/change/", ended).status_code == 302
         change = AuditEntry.objects.get(action="price.change")
         assert (change.before["valid_to"], change.after["valid_to"]) == (None, tomorrow.isoformat())
         follows = self.form(valid_from_0=day, valid_from_1=hour)
-        assert console.post("/admin/billing/price/add/", follows).status_code == 302
+        assert console.post("/console/billing/price/add/", follows).status_code == 302
 
     def test_a_price_is_never_deleted(self, console):
         price = Price.objects.first()
-        assert console.post(f"/admin/billing/price/{price.pk}/delete/", {"post": "yes"}).status_code == 403
+        assert console.post(f"/console/billing/price/{price.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
 class TestLimits:
@@ -171,7 +158,7 @@ class TestLimits:
             "queued": 100,
             "reads_per_second": 50,
         }
-        assert console.post("/admin/billing/tier/bronze/change/", form).status_code == 302
+        assert console.post("/console/billing/tier/bronze/change/", form).status_code == 302
         entry = AuditEntry.objects.get(action="tier.change")
         assert (entry.before["running"], entry.after["running"]) == (2, 5)
         assert quotas.limits_of(org).running == 5
@@ -183,9 +170,9 @@ class TestLimits:
             "running": 9,
             "allowed_models": '["wan-2.2-s2v"]',
         }
-        assert console.post("/admin/billing/limits/add/", form).status_code == 302
+        assert console.post("/console/billing/limits/add/", form).status_code == 302
         assert quotas.limits_of(org).allowed_models == {"wan-2.2-s2v"}
-        assert console.post(f"/admin/billing/limits/{org.pk}/delete/", {"post": "yes"}).status_code == 302
+        assert console.post(f"/console/billing/limits/{org.pk}/delete/", {"post": "yes"}).status_code == 302
         assert quotas.limits_of(org).running == 2
         actions = AuditEntry.objects.filter(organization=org, action__startswith="limits").values_list(
             "action", flat=True
@@ -194,6 +181,6 @@ class TestLimits:
 
     def test_deleting_many_at_once_is_recorded_for_each(self, console):
         form = {"action": "delete_selected", "_selected_action": ["silver", "gold"], "post": "yes"}
-        console.post("/admin/billing/tier/", form)
+        console.post("/console/billing/tier/", form)
         assert AuditEntry.objects.filter(action="tier.delete").count() == 2
         assert Tier.objects.count() == 2

@@ -6,9 +6,8 @@ import time
 
 import pytest
 from django.db import connection
-from django.test import Client
 
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry
 from jobs.models import Attempt
 from jobs.submit import submit
 from providers import errors, vault
@@ -25,14 +24,6 @@ def account(db) -> ProviderAccount:
     vault.keep(row, key=KEY)
     row.save()
     return row
-
-
-@pytest.fixture
-def console(db) -> Client:
-    client = Client()
-    operator = User.objects.create_superuser("operator@voicereel.example", "x")
-    client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 def stored_bytes() -> str:
@@ -66,11 +57,13 @@ FORM = {"provider": "fake", "name": "first", "enabled": "on", "settings": "{}", 
 
 
 def test_the_console_takes_a_key_and_never_shows_it(console):
-    answer = console.post("/admin/providers/provideraccount/add/", {**FORM, "key": KEY, "secret": "whsec_1"})
+    answer = console.post(
+        "/console/providers/provideraccount/add/", {**FORM, "key": KEY, "secret": "whsec_1"}
+    )
     assert answer.status_code == 302, answer.content
     row = ProviderAccount.objects.get()
     assert (vault.account(row.pk).key, vault.account(row.pk).secret) == (KEY, "whsec_1")
-    page = console.get(f"/admin/providers/provideraccount/{row.pk}/change/").content.decode()
+    page = console.get(f"/console/providers/provideraccount/{row.pk}/change/").content.decode()
     assert KEY not in page
     assert row.sealed_key not in page
     entry = AuditEntry.objects.get(action="provider_account.add")
@@ -79,7 +72,7 @@ def test_the_console_takes_a_key_and_never_shows_it(console):
 
 
 def test_an_empty_key_keeps_the_old_one(console, account):
-    address = f"/admin/providers/provideraccount/{account.pk}/change/"
+    address = f"/console/providers/provideraccount/{account.pk}/change/"
     assert console.post(address, {**FORM, "name": "renamed"}).status_code == 302
     account.refresh_from_db()
     assert (account.name, vault.account(account.pk).key) == ("renamed", KEY)
@@ -88,7 +81,7 @@ def test_an_empty_key_keeps_the_old_one(console, account):
 def test_a_route_takes_only_an_account_of_its_own_provider(console, account):
     form = {"model": "wan-2.2-s2v", "provider": "local", "account": account.pk, "priority": 1, "weight": 1}
     form |= {"cost_micros_per_second": 0, "settings": "{}"}
-    answer = console.post("/admin/providers/route/add/", form)
+    answer = console.post("/console/providers/route/add/", form)
     assert b"belongs to another provider" in answer.content
 
 
