@@ -150,6 +150,16 @@ def authenticate(text: str, address: str | None) -> Caller:
     return Caller(organization=key.organization, key=key, user=key.created_by, address=address)
 
 
+def holds(caller: Caller, scope: str) -> bool:
+    """Whether whoever was let in by a key would still be: asked by connections that stay open. One query."""
+    if caller.key is None:
+        return False
+    key = ApiKey.objects.select_related("organization").with_clock().filter(pk=caller.key.pk).first()
+    if key is None or key.revoked_at or key.expired or key.organization.suspended_at:
+        return False
+    return scope in key.scopes
+
+
 def rotate(key: ApiKey, overlap: timedelta, *, by: Actor) -> tuple[ApiKey, str]:
     """A new key with the old one's settings; the old one works on for the overlap, if it would have.
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Self
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-import redis
 import redis.asyncio
 from django.conf import settings
 from django.db import connection
@@ -23,52 +22,105 @@ AWAY_SECONDS = 1.0
 # Several events of one transaction are read together.
 GATHER_SECONDS = 0.05
 CONNECT_SECONDS = 1.0
+CHANNELS = "events:*"
+CLIENT_NAME = "voicereel-streams"  # in Redis' list of clients
+
+
+class Hub:
+    """What all streams of one event loop hear of Redis: one connection, open while there is a stream."""
+
+    def __init__(self) -> None:
+        self.streams: dict[bytes, set[Wakes]] = {}
+        self.reader: asyncio.Task[None] | None = None
+        self.listening = asyncio.Event()
+
+    async def join(self, stream: Wakes) -> None:
+        """Returns when Redis has confirmed that it will be heard, or has not for a while."""
+        self.streams.setdefault(stream.job, set()).add(stream)
+        if self.reader is None:
+            self.reader = asyncio.create_task(self._read())
+        await heard(self.listening, CONNECT_SECONDS)
+
+    def leave(self, stream: Wakes) -> None:
+        self.streams[stream.job].discard(stream)
+        if not self.streams[stream.job]:
+            del self.streams[stream.job]
+        if not self.streams and self.reader is not None:
+            self.reader.cancel()
+            self.reader = None
+            self.listening.clear()
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except Exception:
+                log.debug("Redis is away; streams read on their own clocks", exc_info=True)
+            self.listening.clear()
+            self._wake_all()
+            await asyncio.sleep(AWAY_SECONDS)
+
+    async def _listen(self) -> None:
+        client = redis.asyncio.Redis.from_url(
+            settings.REDIS_URL,
+            client_name=CLIENT_NAME,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_keepalive=True,
+        )
+        async with client, client.pubsub() as pubsub:
+            await pubsub.psubscribe(CHANNELS)
+            async for message in pubsub.listen():
+                if message["type"] == "psubscribe":
+                    self.listening.set()
+                    self._wake_all()  # whatever was published before, nobody heard
+                    continue
+                for stream in self.streams.get(message["data"].partition(b":")[0], ()):
+                    stream.news.set()
+
+    def _wake_all(self) -> None:
+        for streams in self.streams.values():
+            for stream in streams:
+                stream.news.set()
+
+
+# Servers have one loop a process.
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
 class Wakes:
-    """A subscription to an organization's events, one Redis connection. `wait` ends early for this job's."""
+    """One stream's ear: `wait` ends early for news of its job."""
 
-    def __init__(self, organization_id: UUID, job_id: UUID) -> None:
-        self.channel = f"events:{organization_id}"
-        self.start = f"{job_id}:".encode()
-        self.client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=CONNECT_SECONDS)
-        self.pubsub = self.client.pubsub()
-        self.away = False
+    def __init__(self, job_id: UUID) -> None:
+        self.job = str(job_id).encode()
+        self.news = asyncio.Event()
+        self.hub = _hubs.setdefault(asyncio.get_running_loop(), Hub())
 
     async def __aenter__(self) -> Self:
-        await self._subscribe()
+        try:
+            await self.hub.join(self)
+        except BaseException:
+            self.hub.leave(self)
+            raise
+        self.news.clear()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        try:
-            await self.pubsub.aclose()  # type: ignore[no-untyped-call]
-            await self.client.aclose()
-        except (redis.RedisError, OSError):
-            log.debug("Redis went away with a stream open")
-
-    async def _subscribe(self) -> None:
-        """Returns when Redis has confirmed it: whatever is published from now on is heard."""
-        try:
-            await self.pubsub.subscribe(self.channel)
-            await self.pubsub.get_message(timeout=CONNECT_SECONDS)
-            self.away = False
-        except (redis.RedisError, OSError):
-            self.away = True
+        self.hub.leave(self)
 
     async def wait(self, seconds: float) -> None:
-        if self.away:
-            await asyncio.sleep(min(seconds, AWAY_SECONDS))
-            await self._subscribe()
-            return
-        end = time.monotonic() + seconds
-        try:
-            while (left := end - time.monotonic()) > 0:
-                message = await self.pubsub.get_message(ignore_subscribe_messages=True, timeout=left)
-                if message and bytes(message["data"]).startswith(self.start):
-                    await asyncio.sleep(GATHER_SECONDS)
-                    return
-        except (redis.RedisError, OSError):
-            self.away = True
+        if not self.hub.listening.is_set():
+            seconds = min(seconds, AWAY_SECONDS)
+        if await heard(self.news, seconds):
+            await asyncio.sleep(GATHER_SECONDS)
+            self.news.clear()
+
+
+async def heard(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def let_go() -> None:

@@ -1,7 +1,7 @@
 """A task followed live: the whole task on every line, as soon as it changes and at least every ten seconds.
 
-The generators live on the event loop. Redis wakes them (`events:<organization>`), each then reads its rows in a
-thread and gives the connection back before it waits again. While Redis is away they read on a clock of their own.
+The generators live on the event loop. Redis wakes them (`jobs.live`), each then reads its rows in a thread and gives
+the connection back before it waits again. While Redis is away they read on a clock of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
+from accounts import keys
+from accounts.tenancy import Caller
 from jobs.dialects.inferencesh import tasks
 from jobs.dialects.inferencesh.wire.tasks import TERMINAL
 from jobs.live import Wakes, let_go
@@ -24,16 +26,16 @@ LINE_SECONDS = 10.0
 Frame = Callable[[Mapping[str, Any]], bytes]
 
 
-async def follow(job: Job, frame: Frame, last: bytes = b"") -> AsyncIterator[bytes]:
-    """Frames until the task has ended, then `last`."""
+async def follow(caller: Caller, job: Job, frame: Frame, last: bytes = b"") -> AsyncIterator[bytes]:
+    """Frames until the task has ended, then `last`; or until the task is deleted or the key does not hold."""
     read = sync_to_async(_read, thread_sensitive=False)
     told: dict[str, Any] | None = None
     told_at = 0.0
-    async with Wakes(job.organization_id, job.pk) as wakes:
+    async with Wakes(job.pk) as wakes:
         while True:
-            task = await read(job.pk)
+            task = await read(caller, job.pk)
             if task is None:
-                return  # deleted meanwhile
+                return
             now = time.monotonic()
             if task != told or now - told_at >= LINE_SECONDS:
                 yield frame(task)
@@ -45,14 +47,17 @@ async def follow(job: Job, frame: Frame, last: bytes = b"") -> AsyncIterator[byt
             await wakes.wait(max(0.1, told_at + LINE_SECONDS - now))
 
 
-def now(job: Job, frame: Frame, last: bytes = b"") -> list[bytes]:
+def now(_: Caller, job: Job, frame: Frame, last: bytes = b"") -> list[bytes]:
     """What can be told without waiting: servers with few threads must not keep them for streams."""
     task = tasks.shown(job)
     return [frame(task), *([last] if last and task["status"] in TERMINAL else [])]
 
 
-def _read(job_id: UUID) -> dict[str, Any] | None:
+def _read(caller: Caller, job_id: UUID) -> dict[str, Any] | None:
+    """None when the task was deleted meanwhile, or the caller may not read any more."""
     try:
+        if not keys.holds(caller, "jobs:read"):
+            return None
         job = Job.objects.visible().filter(pk=job_id).first()
         return tasks.shown(job) if job else None
     finally:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 
 from asgiref.sync import sync_to_async
 
+from accounts import keys
+from accounts.tenancy import Caller
 from jobs.dialects.rest.wire import jobs as jobs_wire
 from jobs.events import job_events
 from jobs.live import Wakes, let_go
@@ -19,13 +21,15 @@ BEAT = b": still here\n\n"
 PAGE = 200
 
 
-async def follow(job: Job, after: int) -> AsyncIterator[bytes]:
-    """Every event after the id, once, in order, until the one that ends the job."""
+async def follow(caller: Caller, job: Job, after: int) -> AsyncIterator[bytes]:
+    """Every event after the id, once, in order, until the one that ends the job, or until the key does not hold."""
     read = sync_to_async(_read, thread_sensitive=False)
     # Subscribed before the first read, so that nothing falls between the two.
-    async with Wakes(job.organization_id, job.pk) as wakes:
+    async with Wakes(job.pk) as wakes:
         while True:
-            events = await read(job, after)
+            events = await read(caller, job, after)
+            if events is None:
+                return
             for event in events:
                 yield frame(event)
                 after = event.id
@@ -37,7 +41,7 @@ async def follow(job: Job, after: int) -> AsyncIterator[bytes]:
                     yield BEAT
 
 
-def now(job: Job, after: int) -> list[bytes]:
+def now(_: Caller, job: Job, after: int) -> list[bytes]:
     """What can be told without waiting: servers with few threads must not keep them for streams."""
     return [frame(event) for event in job_events(job.pk, after=after, limit=PAGE)]
 
@@ -47,8 +51,9 @@ def frame(event: JobEvent) -> bytes:
     return f"id: {event.id}\nevent: {event.type}\ndata: {data}\n\n".encode()
 
 
-def _read(job: Job, after: int) -> list[JobEvent]:
+def _read(caller: Caller, job: Job, after: int) -> list[JobEvent] | None:
+    """None when the caller may not read any more."""
     try:
-        return job_events(job.pk, after=after, limit=PAGE)
+        return job_events(job.pk, after=after, limit=PAGE) if keys.holds(caller, "jobs:read") else None
     finally:
         let_go()

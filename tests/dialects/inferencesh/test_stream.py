@@ -6,17 +6,17 @@ import asyncio
 import json
 import threading
 import time
-from contextlib import aclosing
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.db.models.functions import Now
 from django.test import AsyncClient
 from django.test.utils import override_settings
 
+from accounts import keys
+from accounts.models import Organization
 from jobs.dialects.inferencesh import stream
-from jobs.dialects.inferencesh.wire import lines
-from jobs.models import Job
 from tests.dialects.inferencesh.test_tasks import NOBODY, problem
 from tests.jobs import drive
 
@@ -168,28 +168,25 @@ def test_without_redis_the_stream_reads_on_its_own_clock(infsh, key, inputs):
 
 
 @live
-def test_a_stream_cut_many_times_tells_every_event_once(infsh, key, inputs):
+@pytest.mark.parametrize("end", ["revoked", "suspended"])
+def test_a_key_that_is_taken_away_ends_its_open_streams(infsh, key, org, inputs, monkeypatch, end):
+    monkeypatch.setattr(stream, "LINE_SECONDS", 0.5)
     name = infsh.ran(inputs)["id"]
 
-    row = Job.objects.get(pk=name)
+    def take_away() -> None:
+        if end == "revoked":
+            keys.revoke(org.keys.get(), by=None)
+        else:
+            Organization.objects.update(suspended_at=Now())
+        connection.close()
 
     async def watch():
-        seen: dict[str, str] = {}
-        thread = driven(0.5)
-        cuts = 0
-        while True:
-            async with aclosing(stream.follow(row, lines.line)) as told:
-                task = json.loads(await anext(told))  # and cut after one line
-            cuts += 1
-            for entry in task["logs"]:
-                assert seen.setdefault(entry["id"], entry["content"]) == entry["content"]
-            if task["status"] >= 10 and cuts >= 20:
-                await sync_to_async(thread.join)()
-                return seen
+        told = (await opened(key, name, **LINES)).streaming_content
+        await anext(told)
+        await sync_to_async(take_away)()
+        return await asyncio.wait_for(anext(told, None), 5)
 
-    seen = asyncio.run(watch())
-    stored = [str(pk) for pk in Job.objects.get(pk=name).events.order_by("id").values_list("pk", flat=True)]
-    assert list(seen) == stored
+    assert asyncio.run(watch()) is None
 
 
 def test_a_server_with_few_threads_tells_the_state_and_ends(infsh, inputs):

@@ -70,7 +70,7 @@ class Stream(View):
         content_type = lines.form(request.headers.get("Accept", ""))
         told: tuple[Any, ...] = (lines.line,) if content_type == lines.NDJSON else (lines.event, lines.DONE)
         live = isinstance(request._request, ASGIRequest)  # noqa: SLF001  the way to Django's own
-        frames = partial(stream.follow if live else stream.now, job, *told)
+        frames = partial(stream.follow if live else stream.now, self.caller, job, *told)
         answer = StreamingHttpResponse(frames(), headers={"Content-Type": content_type})
         answer["Cache-Control"] = "no-cache"
         answer["X-Accel-Buffering"] = "no"

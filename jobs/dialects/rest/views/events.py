@@ -58,7 +58,7 @@ class Events(View):
                 "parameter_invalid", "Last-Event-ID must be the id of an event.", field="Last-Event-ID"
             )
         live = isinstance(request._request, ASGIRequest)  # noqa: SLF001  the way to Django's own
-        frames = (stream.follow if live else stream.now)(row, int(last))
+        frames = (stream.follow if live else stream.now)(self.caller, row, int(last))
         answer = StreamingHttpResponse(frames, headers={"Content-Type": SSE, "Cache-Control": "no-cache"})
         answer["X-Accel-Buffering"] = "no"
         let_go()
