@@ -9,7 +9,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from billing import inbox
-from billing.gateway_models import Customer, StripeEvent, TopUp
+from billing.gateway_models import Customer, Reversal, StripeEvent, TopUp
 
 
 class RecordAdmin(admin.ModelAdmin[Any]):
@@ -57,3 +57,12 @@ class CustomerAdmin(RecordAdmin):
     list_display = ["organization", "number", "card_text", "subscription_status"]
     list_select_related = ["organization"]
     search_fields = ["=number", "=organization__id", "organization__name"]
+
+
+@admin.register(Reversal)
+class ReversalAdmin(RecordAdmin):
+    list_display = ["id", "organization", "kind", "number", "status", "taken_micros", "problem", "created_at"]
+    list_filter = ["kind", "status"]
+    list_select_related = ["organization", "topup"]
+    search_fields = ["=number", "=organization__id"]
+    ordering = ["-created_at"]

@@ -165,6 +165,46 @@ class TopUp(Due):
         return format_usd(self.credited_micros or self.amount_micros)
 
 
+class ReversalKind(models.TextChoices):
+    REFUND = "refund", "Refund"
+    DISPUTE = "dispute", "Dispute"
+
+
+class Reversal(Due):
+    """Money of a top-up that goes back, and may come again: a refund may fail, a dispute may be won."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="reversals")
+    kind = models.CharField(max_length=10, choices=ReversalKind)
+    # Stripe's; blank while a refund of ours is still to be asked for.
+    number = models.CharField(max_length=80, blank=True)
+    status = models.CharField(max_length=30, blank=True)
+    cents = models.BigIntegerField(default=0)
+    # What the books have taken back for it as of now, and how many transfers that took.
+    taken_micros = models.BigIntegerField(default=0)
+    stages = models.PositiveIntegerField(default=0)
+    reason = models.CharField(max_length=300, blank=True)
+    requested_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+
+    objects = DueQuerySet["Reversal"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["number"], condition=~Q(number=""), name="reversal_once"),
+            models.CheckConstraint(condition=Q(taken_micros__gte=0), name="reversal_not_negative"),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="reversal_history"),
+            models.Index(fields=["due_at"], condition=Q(waiting=True), name="reversal_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number} {self.status}"
+
+
 class EventState(models.TextChoices):
     WAITING = "waiting", "Waiting"
     DONE = "done", "Applied"

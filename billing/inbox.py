@@ -15,9 +15,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 
-from billing import customers, gateway, topups
+from billing import customers, gateway, reversals, topups
 from billing.errors import GatewayError, GatewayRefused
-from billing.gateway_models import Customer, EventState, StripeEvent, TopUp
+from billing.gateway_models import Customer, EventState, ReversalKind, StripeEvent, TopUp, TopUpStatus
 from billing.wake import wake
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,34 @@ def _charge(event: StripeEvent) -> None:
     _topup((charge.get("metadata") or {}).get("topup", ""), payment=charge.get("payment_intent") or "")
 
 
+def _refunded(event: StripeEvent) -> None:
+    """Of a charge: each of its refunds."""
+    _charge(event)
+    payment = gateway.charge(event.subject).get("payment_intent")
+    for refund in gateway.refunds_of(payment) if payment else ():
+        _reversal(ReversalKind.REFUND, refund)
+
+
+def _refund(event: StripeEvent) -> None:
+    _reversal(ReversalKind.REFUND, gateway.refund(event.subject))
+
+
+def _dispute(event: StripeEvent) -> None:
+    _reversal(ReversalKind.DISPUTE, gateway.dispute(event.subject))
+
+
+def _reversal(kind: ReversalKind, found: gateway.Snapshot) -> None:
+    payment = found.get("payment_intent")
+    if not payment:
+        return
+    if not TopUp.objects.filter(payment=payment, status=TopUpStatus.PAID).exists():
+        # Its top-up may not have been heard of yet: first the credit, then what takes it back.
+        _topup((gateway.payment(payment).get("metadata") or {}).get("topup", ""), payment=payment)
+    topup = TopUp.objects.filter(payment=payment, status=TopUpStatus.PAID).first()
+    if topup:
+        reversals.notice(topup, kind, found)
+
+
 def _customer(event: StripeEvent) -> None:
     _look_at_customer(number=event.subject)
 
@@ -173,6 +201,15 @@ def _handlers() -> dict[str, Handler]:
             "payment_intent.canceled",
         ),
         _charge: ("charge.pending", "charge.succeeded", "charge.failed", "charge.expired", "charge.updated"),
+        _refunded: ("charge.refunded",),
+        _refund: ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"),
+        _dispute: (
+            "charge.dispute.created",
+            "charge.dispute.updated",
+            "charge.dispute.closed",
+            "charge.dispute.funds_withdrawn",
+            "charge.dispute.funds_reinstated",
+        ),
         _customer: ("customer.updated", "customer.deleted"),
         _card: (
             "payment_method.attached",

@@ -26,6 +26,7 @@ from billing.errors import (
     AlreadyResolved,
     BillingError,
     BudgetReached,
+    CreditSpent,
     HoldMismatch,
     HoldMissing,
     InsufficientFunds,
@@ -68,35 +69,69 @@ def grant(
 
     It is stored as "grant:<reference>", whether or not the caller wrote the word before it.
     """
-    return _deposit(TransferKind.GRANT, organization, amount_micros, reference, reason, actor)
+    move = _move(TransferKind.GRANT, amount_micros, reference)
+    return _post(organization, move, reason, actor)
 
 
 def topup(
     organization: Organization, amount_micros: int, *, reference: str, reason: str, actor: User | None = None
 ) -> Transfer:
     """Money the organization paid in: like a grant, and it counts towards the organization's tier."""
-    return _deposit(TransferKind.TOPUP, organization, amount_micros, reference, reason, actor)
+    move = _move(TransferKind.TOPUP, amount_micros, reference)
+    return _post(organization, move, reason, actor)
 
 
-def _deposit(
-    kind: TransferKind,
+def take_back(
     organization: Organization,
-    amount: int,
+    amount_micros: int,
+    *,
+    kind: TransferKind,
     reference: str,
     reason: str,
-    actor: User | None,
+    actor: User | None = None,
+    unspent_only: bool = False,
 ) -> Transfer:
+    """Credit that leaves again, because its money did: a refund, a dispute. It may take the balance below zero,
+    unless `unspent_only`: then CreditSpent is raised.
+    """
+    move = _move(kind, amount_micros, reference, debit=Kind.AVAILABLE, credit=Kind.FUNDING)
+    if unspent_only:
+        lock(organization.pk)
+        left = balance(organization).available_micros
+        if amount_micros > left and not Transfer.objects.filter(reference=move.reference).exists():
+            raise CreditSpent(left_micros=left)
+    return _post(organization, move, reason, actor)
+
+
+def give_back(
+    organization: Organization, amount_micros: int, *, kind: TransferKind, reference: str, reason: str
+) -> Transfer:
+    """What `take_back` took: the refund failed, the dispute was won."""
+    return _post(organization, _move(kind, amount_micros, reference), reason, None)
+
+
+def _move(
+    kind: TransferKind,
+    amount: int,
+    reference: str,
+    *,
+    debit: Kind = Kind.FUNDING,
+    credit: Kind = Kind.AVAILABLE,
+) -> Move:
     if amount <= 0:
         raise ValueError(f"a {kind} must be more than zero, not {amount}")
-    reference = f"{kind.value}:" + reference.removeprefix(f"{kind.value}:")
+    named = f"{kind.value}:" + reference.removeprefix(f"{kind.value}:")
+    return Move(named, kind, debit, credit, amount)
+
+
+def _post(organization: Organization, move: Move, reason: str, actor: User | None) -> Transfer:
     lock(organization.pk)
-    known = Transfer.objects.filter(reference=reference).first()
+    known = Transfer.objects.filter(reference=move.reference).first()
     if known is None:
-        move = Move(reference, kind, Kind.FUNDING, Kind.AVAILABLE, amount)
         deposit(organization.pk, move, note=reason, actor=f"user:{actor.pk}" if actor else "")
-        return Transfer.objects.get(reference=reference)
-    if (known.organization_id, known.amount_micros) != (organization.pk, amount):
-        raise ReferenceTaken(reference)
+        return Transfer.objects.get(reference=move.reference)
+    if (known.organization_id, known.amount_micros) != (organization.pk, move.amount_micros):
+        raise ReferenceTaken(move.reference)
     return known
 
 

@@ -13,11 +13,11 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, BillingMode, Organization
 from accounts.tenancy import OrgQuerySet
-from billing.gateway_models import Customer, StripeEvent, TopUp
+from billing.gateway_models import Customer, Reversal, StripeEvent, TopUp
 from billing.money import format_usd
 
 # Django finds models here.
-__all__ = ["Customer", "StripeEvent", "TopUp"]
+__all__ = ["Customer", "Reversal", "StripeEvent", "TopUp"]
 
 MILLISECONDS = 1000
 
@@ -192,6 +192,7 @@ class TransferKind(models.TextChoices):
     CAPTURE = "capture", "Capture"
     RELEASE = "release", "Release"
     REFUND = "refund", "Refund"
+    DISPUTE = "dispute", "Dispute"
     WRITE_OFF = "write_off", "Write-off"
     ADJUSTMENT = "adjustment", "Adjustment"
 

@@ -11,7 +11,7 @@ from celery import current_app
 from django.db import transaction
 from django.db.models.functions import Now
 
-from billing.gateway_models import Customer, DueQuerySet, StripeEvent, TopUp
+from billing.gateway_models import Customer, DueQuerySet, Reversal, StripeEvent, TopUp
 
 BATCH = 200
 # A wake-up published at commit gets this long before it is doubted.
@@ -28,6 +28,7 @@ def due() -> Iterator[tuple[str, ...]]:
     waiting: tuple[tuple[str, DueQuerySet[Any]], ...] = (
         ("billing.apply_event", StripeEvent.objects.all()),
         ("billing.refresh_topup", TopUp.objects.all()),
+        ("billing.refresh_reversal", Reversal.objects.all()),
         ("billing.refresh_customer", Customer.objects.all()),
     )
     for task, rows in waiting:

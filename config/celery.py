@@ -17,6 +17,7 @@ app.conf.imports = (
     "billing.customers",
     "billing.inbox",
     "billing.ledger_check",
+    "billing.reversals",
     "billing.topups",
     "jobs.prepare",
     "jobs.dispatch",
