@@ -17,7 +17,7 @@ from django.db.models import Count, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from accounts import audit, keys
+from accounts import audit, key_cache, keys
 from accounts.console import LongList, Page, ReadOnly, Table, operator
 from accounts.models import ApiKey, AuditEntry, Member, Organization, User
 from accounts.organizations import resume, suspend
@@ -65,6 +65,7 @@ class UserAdmin(Page[User]):
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:  # noqa: FBT001
         super().save_model(request, obj, form, change)
+        key_cache.forget(ApiKey.objects.filter(created_by=obj))
         after = {name: form.cleaned_data[name] for name in form.changed_data}
         audit.record("user.change", by=operator(request), target=obj, after=after, request=request)
 
@@ -102,6 +103,7 @@ class OrganizationAdmin(Page[Organization]):
         change: bool,  # noqa: FBT001  Django's signature
     ) -> None:
         super().save_model(request, obj, form, change)
+        key_cache.forget(ApiKey.objects.for_org(obj))
         before = {name: form.initial.get(name) for name in form.changed_data}
         after = {name: form.cleaned_data[name] for name in form.changed_data}
         by = operator(request)

@@ -22,7 +22,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Least, Now
 
-from accounts import audit
+from accounts import audit, key_cache
 from accounts.address import within
 from accounts.audit import Actor
 from accounts.delegation import SETTINGS, checked_scopes, key_of, within_own
@@ -122,6 +122,7 @@ def change(key: ApiKey, by: Actor, changes: Mapping[str, Any]) -> ApiKey:
             setattr(row, name, wanted[name])
         within_own(by, row, changed, but=held)
         row.save(update_fields=changed)
+        key_cache.forget(ApiKey.objects.filter(pk=row.pk))
         after = {name: _plain(getattr(row, name)) for name in changed}
         audit.record(
             "key.change", by=by, organization=row.organization, target=row, before=before, after=after
@@ -130,11 +131,22 @@ def change(key: ApiKey, by: Actor, changes: Mapping[str, Any]) -> ApiKey:
 
 
 def authenticate(text: str, address: str | None) -> Caller:
-    """The caller a key's text stands for: one query. Raises a leaf of accounts.errors."""
+    """The caller a key's text stands for: one query, or none if it was asked a moment ago. Raises a leaf of
+    accounts.errors.
+    """
     digest = parse(text)
-    key = (
-        ApiKey.objects.select_related("organization", "created_by").with_clock().filter(digest=digest).first()
-    )
+    key = key_cache.find(digest)
+    if key is None:
+        key = _accepted(digest, address)
+        key_cache.keep(key)
+    elif key.allowed_networks and not within(address, key.allowed_networks):
+        raise AddressNotAllowed
+    return Caller(organization=key.organization, key=key, user=key.created_by, address=address)
+
+
+def _accepted(digest: bytes, address: str | None) -> ApiKey:
+    rows = ApiKey.objects.select_related("organization", "created_by").with_clock()
+    key = rows.filter(digest=digest).first()
     if key is None or not hmac.compare_digest(bytes(key.digest), digest):
         raise UnknownKey
     if key.revoked_at:
@@ -147,7 +159,7 @@ def authenticate(text: str, address: str | None) -> Caller:
         raise OrganizationSuspended
     if key.last_used_at is None or key.now - key.last_used_at >= LAST_USED_EVERY:
         _write_last_use(key)
-    return Caller(organization=key.organization, key=key, user=key.created_by, address=address)
+    return key
 
 
 def holds(caller: Caller, scope: str) -> bool:
@@ -180,6 +192,7 @@ def rotate(key: ApiKey, overlap: timedelta, *, by: Actor) -> tuple[ApiKey, str]:
         )
         # PostgreSQL's LEAST passes over nulls: a key without an end gets one here.
         ApiKey.objects.filter(pk=key.pk).update(expires_at=Least("expires_at", Now() + overlap))
+        key_cache.forget(ApiKey.objects.filter(pk=key.pk))
         audit.record(
             "key.rotate", by=by, organization=key.organization, target=key, after={"new": str(new.pk)}
         )
@@ -191,6 +204,7 @@ def revoke(key: ApiKey, by: Actor) -> None:
     with transaction.atomic():
         changed = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=Now())
         key.refresh_from_db(fields=["revoked_at"])
+        key_cache.forget(ApiKey.objects.filter(pk=key.pk))
         if changed:
             audit.record("key.revoke", by=by, organization=key.organization, target=key)
 

@@ -12,9 +12,9 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.text import slugify
 
-from accounts import audit
+from accounts import audit, key_cache
 from accounts.audit import Actor
-from accounts.models import Member, Organization, Role, User
+from accounts.models import ApiKey, Member, Organization, Role, User
 
 SLUG_LENGTH = 60
 FALLBACK_SLUG = "organization"
@@ -64,5 +64,6 @@ def _set_suspended(organization: Organization, to: Now | None, action: str, by: 
     rows = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=to is not None)
     with transaction.atomic():
         if rows.update(suspended_at=to):
+            key_cache.forget(ApiKey.objects.for_org(organization))
             audit.record(action, by=by, organization=organization, target=organization)
     organization.refresh_from_db(fields=["suspended_at"])

@@ -12,6 +12,7 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
+from jobs import snapshots
 from jobs.models import Job, JobEvent
 from jobs.states import Status, sources
 
@@ -36,10 +37,11 @@ hub = _Hub()
 
 
 def append(job: Job, kind: str, data: Mapping[str, Any] | None = None) -> JobEvent:
-    """Write one event; streams wake after the commit."""
+    """Write one event; after the commit readers see the job as it is then, and streams wake."""
     event = JobEvent.objects.create(
         organization_id=job.organization_id, job_id=job.id, type=kind, data=dict(data or {})
     )
+    snapshots.renew(job.organization_id, job.id)
     channel = f"events:{job.organization_id}"
     transaction.on_commit(lambda: hub.publish(channel, f"{job.id}:{event.id}"), robust=True)
     return event

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import Organization
-from jobs import storage
+from jobs import snapshots, storage
 from jobs.models import Asset, Attempt, Job
 from jobs.states import FINAL, Status
 
@@ -26,15 +26,18 @@ def delete_jobs(organization: Organization, ids: list[UUID]) -> int:
     rows = Job.objects.for_org(organization).visible().filter(pk__in=ids, status__in=FINAL)
     chosen = list(rows.values_list("pk", flat=True))
     deleted = rows.filter(pk__in=chosen).update(deleted_at=Now())
+    snapshots.renew(organization.pk, *chosen)
     drop(Asset.objects.live().filter(job_id__in=chosen))
     return deleted
 
 
 def drop(assets: QuerySet[Asset]) -> int:
     """Delete files: the rows are marked first, so that no address is given out for a file that is going."""
-    chosen = list(assets.values_list("pk", "key"))
-    Asset.objects.filter(pk__in=[pk for pk, _ in chosen]).update(deleted_at=Now())
-    storage.delete([key for _, key in chosen])
+    chosen = list(assets.values_list("pk", "key", "organization_id", "job_id"))
+    Asset.objects.filter(pk__in=[pk for pk, *_ in chosen]).update(deleted_at=Now())
+    for organization_id, job_id in {(owner, job) for _, _, owner, job in chosen if job}:
+        snapshots.renew(organization_id, job_id)
+    storage.delete([key for _, key, *_ in chosen])
     return len(chosen)
 
 

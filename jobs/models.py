@@ -142,6 +142,9 @@ class Job(models.Model):
     error_hint = models.CharField(max_length=300, blank=True, help_text="what would help")
     error_retryable = models.BooleanField(default=False)
 
+    # A trigger adds one with every change of the row, whoever makes it.
+    version = models.BigIntegerField(db_default=0, editable=False)
+
     # Work on a preparing or saving job is claimed: lease and fence. `tries` counts claims that did not finish.
     due_at = models.DateTimeField(db_default=Now())
     lease_until = models.DateTimeField(null=True)

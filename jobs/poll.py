@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from jobs import snapshots
 from jobs.dispatch import CANCELED, PUBLIC_FAILURE, callback_url, give_up
 from jobs.events import append, transition
 from jobs.models import Attempt, Job
@@ -135,6 +136,7 @@ def _progress(attempt: Attempt, update: Update) -> None:
         if job.status != Status.RUNNING or (job.progress, job.phase, job.detail) == (progress, phase, detail):
             return
         Job.objects.filter(pk=job.pk).update(progress=progress, phase=phase, detail=detail)
+        snapshots.renew(job.organization_id, job.pk)
         if phase != job.phase:
             append(job, "phase", {"phase": phase, "progress": progress})
         elif detail.get("clip") != job.detail.get("clip"):

@@ -8,14 +8,12 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from accounts.models import Organization
-from jobs import storage
+from jobs import snapshots, storage
 from jobs.dialects.inferencesh.wire import tasks as wire
 from jobs.errors import NotFound
 from jobs.models import Asset, Job, JobEvent
+from jobs.snapshots import MOST_EVENTS, Snapshot
 from jobs.states import Status
-
-# The newest are told; a job of many hundred clips has more, and every line of a stream carries all of these.
-MOST_EVENTS = 500
 
 
 def find(organization: Organization, text: str) -> Job:
@@ -25,6 +23,23 @@ def find(organization: Organization, text: str) -> Job:
     if job is None:
         raise NotFound("task_not_found", "There is no such task.")
     return job
+
+
+def look(organization: Organization, text: str) -> Snapshot:
+    """The same with its outputs and events, as it is now; no statement while it was looked at a moment ago."""
+    job_id = wire.read_id(text)
+    seen = snapshots.read(organization.pk, job_id, events=True) if job_id else None
+    if seen is None or seen.job.deleted_at:
+        raise NotFound("task_not_found", "There is no such task.")
+    return seen
+
+
+def told(seen: Snapshot) -> dict[str, Any]:
+    done = seen.outputs if seen.job.status == Status.SUCCEEDED else []
+    video = next(
+        (storage.asset_url(asset.id, asset.filename) for asset in done if asset.role == "video"), None
+    )
+    return wire.task(seen.job, seen.events, video)
 
 
 def events_of(job: Job) -> list[JobEvent]:

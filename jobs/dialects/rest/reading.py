@@ -12,6 +12,7 @@ from django.db.models import Count, OuterRef, Subquery
 from jobs import storage
 from jobs.dialects.rest.wire import jobs as jobs_wire
 from jobs.models import Asset, Job
+from jobs.snapshots import Snapshot
 from jobs.states import Status
 
 
@@ -24,6 +25,15 @@ def shown(rows: Sequence[Job]) -> list[dict[str, Any]]:
             outputs[cast(UUID, item.job_id)].append((item, address(item)))
     places = queue_positions([row.pk for row in rows if row.status == Status.QUEUED])
     return [jobs_wire.job(row, outputs[row.pk], places.get(row.pk)) for row in rows]
+
+
+def told(seen: Snapshot) -> dict[str, Any]:
+    """One job as it is now; one that waits costs a statement, for its place in the queue."""
+    row = seen.job
+    done = seen.outputs if row.status == Status.SUCCEEDED else []
+    outputs = [(item, address(item)) for item in sorted(done, key=lambda item: item.role, reverse=True)]
+    places = queue_positions([row.pk] if row.status == Status.QUEUED else [])
+    return jobs_wire.job(row, outputs, places.get(row.pk))
 
 
 def queue_positions(ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -11,23 +11,33 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.tenancy import Caller
-from jobs import storage
+from jobs import snapshots, storage
 from jobs.dialects.wavespeed.wire import predictions as wire
 from jobs.errors import NotFound
 from jobs.models import Asset, Job
+from jobs.snapshots import Snapshot
 from jobs.states import Status
 
 # A larger video is answered as an address even where base64 was asked for: one answer must fit into memory.
 BASE64_MAX_BYTES = 64 * 1024 * 1024
+VIDEO = "video"
 
 
-def find(caller: Caller, text: str) -> Job:
+def find(caller: Caller, text: str) -> Snapshot:
     """The caller's own job, deleted ones too. Foreign ids, unknown ids and garbage are all one NotFound."""
     job_id = wire.read_id(text)
-    job = Job.objects.for_org(caller.organization).filter(pk=job_id).first() if job_id else None
-    if job is None:
+    seen = snapshots.read(caller.organization.pk, job_id) if job_id else None
+    if seen is None:
         raise NotFound("prediction_not_found", "Prediction not found.")
-    return job
+    return seen
+
+
+def told(seen: Snapshot) -> dict[str, Any]:
+    job = seen.job
+    done = job.status == Status.SUCCEEDED and not job.deleted_at
+    videos = [asset for asset in seen.outputs if asset.role == VIDEO] if done else []
+    outputs = [_output(asset, inline=bool(job.wire.get("base64"))) for asset in videos]
+    return wire.prediction(job, outputs, settings.PUBLIC_URL)
 
 
 def shown(job: Job) -> dict[str, Any]:
@@ -47,7 +57,7 @@ def page(jobs: Sequence[Job], *, inline: bool = True) -> list[dict[str, Any]]:
 def _videos(ids: list[UUID]) -> dict[UUID, list[Asset]]:
     found: dict[UUID, list[Asset]] = defaultdict(list)
     if ids:
-        for asset in Asset.objects.live().filter(job_id__in=ids, role="video").order_by("id"):
+        for asset in Asset.objects.live().filter(job_id__in=ids, role=VIDEO).order_by("id"):
             assert asset.job_id is not None
             found[asset.job_id].append(asset)
     return found

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.auth import HasCaller, needs
-from jobs import storage
+from jobs import snapshots, storage
 from jobs.cancel import cancel_waiting
 from jobs.dialects.dashscope.views.base import View
 from jobs.dialects.dashscope.wire import tasks as wire
@@ -17,7 +17,8 @@ from jobs.dialects.dashscope.wire.detection import DETECTORS, FACE_DETECT
 from jobs.dialects.dashscope.wire.faults import Fault, Refused, invalid, refused
 from jobs.dialects.dashscope.wire.models import URL_ERROR
 from jobs.dialects.dashscope.wire.submissions import spoken_model, submission
-from jobs.models import Asset, Job, JobQuerySet
+from jobs.models import Job, JobQuerySet
+from jobs.snapshots import Snapshot
 from jobs.states import Status
 from jobs.submit import submit
 
@@ -49,10 +50,11 @@ class Task(View):
     permission_classes = [needs("jobs:read")]
 
     def get(self, request: Request, task_id: str) -> Response:
-        job = find(self, task_id)
-        if job is None:
+        wanted = wire.read_id(task_id)
+        seen = snapshots.read(self.caller.organization.pk, wanted) if wanted else None
+        if seen is None or not lives(seen.job):
             return Response(wire.unknown(task_id, self.request_id))
-        return Response(wire.task(job, _video(job), self.request_id))
+        return Response(wire.task(seen.job, _video(seen), self.request_id))
 
     def throttled(self, request: Request, wait: float | None) -> NoReturn:
         """Not 429: the SDK waits on after a 503, but ends its wait at a 429 although the task goes on."""
@@ -115,8 +117,12 @@ def find(view: View, text: str) -> Job | None:
     return living(view).filter(pk=task_id).first() if task_id else None
 
 
-def _video(job: Job) -> str:
-    if job.status != Status.SUCCEEDED:
+def lives(job: Job) -> bool:
+    return job.deleted_at is None and job.created_at > timezone.now() - wire.LIFE
+
+
+def _video(seen: Snapshot) -> str:
+    if seen.job.status != Status.SUCCEEDED:
         return ""
-    asset = Asset.objects.live().filter(job=job, role="video").order_by("id").first()
+    asset = next((asset for asset in seen.outputs if asset.role == "video"), None)
     return storage.asset_url(asset.id, asset.filename) if asset else ""

@@ -14,6 +14,7 @@ from accounts.tenancy import Caller
 from jobs.bodies import AlwaysJson
 from jobs.dialects.inferencesh import bodies, faults, tasks
 from jobs.models import Job
+from jobs.snapshots import Snapshot
 
 
 class View(APIView):
@@ -40,6 +41,9 @@ class View(APIView):
 
     def job(self, task_id: str) -> Job:
         return tasks.find(self.caller.organization, task_id)
+
+    def seen(self, task_id: str) -> Snapshot:
+        return tasks.look(self.caller.organization, task_id)
 
 
 def success(

@@ -50,7 +50,7 @@ class Run(View):
 
 class Task(View):
     def get(self, request: Request, task_id: str) -> Response:
-        return success(tasks.shown(self.job(task_id)))
+        return success(tasks.told(self.seen(task_id)))
 
     def delete(self, request: Request, task_id: str) -> Response:
         """The task and its videos, with `files=true` its inputs too. One still at work must be cancelled first."""
@@ -86,17 +86,17 @@ class Cancel(View):
 
 class Status(View):
     def get(self, request: Request, task_id: str) -> Response:
-        job = self.job(task_id)
-        return success(wire.brief(job, tasks.events_of(job)))
+        seen = self.seen(task_id)
+        return success(wire.brief(seen.job, seen.events))
 
 
 class Logs(View):
     def get(self, request: Request, task_id: str) -> Response:
-        job = self.job(task_id)
-        return success(wire.task_logs(job, tasks.events_of(job)))
+        seen = self.seen(task_id)
+        return success(wire.task_logs(seen.job, seen.events))
 
 
 class Timings(View):
     def get(self, request: Request, task_id: str) -> Response:
-        job = self.job(task_id)
-        return success(wire.timings(job, tasks.events_of(job), timezone.now()))
+        seen = self.seen(task_id)
+        return success(wire.timings(seen.job, seen.events, timezone.now()))

@@ -8,18 +8,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Organization
-from jobs import gallery
+from jobs import gallery, snapshots
 from jobs.cancel import cancel
 from jobs.dialects.rest import receipts
 from jobs.dialects.rest.contract import Answer, operation
 from jobs.dialects.rest.errors import INPUT_CODES, MONEY_CODES
-from jobs.dialects.rest.reading import shown
+from jobs.dialects.rest.reading import shown, told
 from jobs.dialects.rest.schemas import jobs as schemas
 from jobs.dialects.rest.views.base import View, limit
 from jobs.dialects.rest.wire import jobs as jobs_wire
 from jobs.dialects.rest.wire import lists as lists_wire
 from jobs.dialects.rest.wire import orders as orders_wire
-from jobs.errors import Conflict
+from jobs.errors import Conflict, NotFound
 from jobs.models import Job, JobQuerySet
 from jobs.submit import QUOTE_SECONDS, offer, submit
 
@@ -105,7 +105,10 @@ class OneJob(View):
         refusals=MISSING,
     )
     def get(self, request: Request, job_id: UUID) -> Response:
-        return Response(self.shown(self.job(job_id)))
+        seen = snapshots.read(self.caller.organization.pk, job_id)
+        if seen is None or seen.job.deleted_at:
+            raise NotFound("job_not_found", "There is no such job.")
+        return Response(told(seen))
 
     @operation(
         "deleteJob",

@@ -55,7 +55,7 @@ class Result(View):
     permission_classes = [needs("jobs:read")]
 
     def get(self, request: Request, prediction_id: str) -> Response:
-        return success(predictions.shown(predictions.find(self.caller, prediction_id)))
+        return success(predictions.told(predictions.find(self.caller, prediction_id)))
 
 
 class History(View):
