@@ -241,6 +241,7 @@ SPECTACULAR_SETTINGS = {
 # Slug to adapter class; adding a provider is one folder and one line here.
 PROVIDERS = {
     "wavespeed": "providers.wavespeed.adapter.WaveSpeedAdapter",
+    "dashscope": "providers.dashscope.adapter.DashScopeAdapter",
     "local": "providers.local.adapter.LocalAdapter",
     "fake": "providers.fake.adapter.FakeAdapter",
 }

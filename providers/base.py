@@ -28,6 +28,18 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a provider allows one account, unless the account's row says otherwise. None: no limit that is known.
+
+    `max_running` counts the attempts of one model.
+    """
+
+    max_running: int | None = None
+    submits_per_second: int | None = None
+    queries_per_second: int | None = None
+
+
+@dataclass(frozen=True)
 class InputFile:
     """One input of an order. `url` is readable without credentials for the order's life; length in ms, sides in px."""
 
@@ -167,6 +179,7 @@ class Adapter(Protocol):
     account: Account
     # How long `submit` may take, the upload of inputs included.
     submit_seconds: float = 30.0
+    limits: Limits = Limits()
 
     async def submit(self, order: Order) -> str:
         """Place the order; its external id. Placing the same tag twice gives the first id where the provider can."""

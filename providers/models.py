@@ -27,10 +27,14 @@ class ProviderAccount(models.Model):
     sealed_secret = models.TextField(blank=True, editable=False)
     settings = models.JSONField(default=dict, blank=True, help_text="As the adapter's README tells.")
     max_running = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Attempts of one model in flight; empty: no limit."
+        null=True, blank=True, help_text="Attempts of one model in flight; empty: as the README says."
     )
-    submits_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
-    queries_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    submits_per_second = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Empty: as the README says."
+    )
+    queries_per_second = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Empty: as the README says."
+    )
     queries_until = models.DateTimeField(
         db_default=Now(), editable=False, help_text="The next free place for a status query."
     )

@@ -20,7 +20,7 @@ def adapter_class(slug: str) -> type[Adapter]:
 def adapter(slug: str, account_id: int | None = None) -> Adapter:
     """A provider's adapter that speaks for the account. Reads the database."""
     kind = cast(Callable[[Account], Adapter], adapter_class(slug))
-    return kind(vault.account(account_id) if account_id else Account())
+    return kind(vault.account(account_id, adapter_class(slug).limits) if account_id else Account())
 
 
 def slugs() -> list[str]:

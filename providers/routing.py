@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from providers.errors import NoRoute
 from providers.models import Route
+from providers.registry import adapter_class
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,12 @@ def _free(route: Route, load: Load) -> bool:
     account = route.account
     if account is None:
         return True
-    if (
-        account.max_running is not None
-        and load.by_account.get((account.id, route.model), 0) >= account.max_running
-    ):
+    usual = adapter_class(route.provider).limits
+    running = usual.max_running if account.max_running is None else account.max_running
+    if running is not None and load.by_account.get((account.id, route.model), 0) >= running:
         return False
-    return account.submits_per_second is None or load.recent.get(account.id, 0) < account.submits_per_second
+    pace = usual.submits_per_second if account.submits_per_second is None else account.submits_per_second
+    return pace is None or load.recent.get(account.id, 0) < pace
 
 
 def only_previews(organization_id: UUID) -> frozenset[str]:

@@ -163,7 +163,7 @@ def test_polls_beyond_the_accounts_queries_wait_without_counting_as_failed(order
     drive.hurry()
     asked = drive.poll.claim_due()
     now, wait = drive.poll._within_limits(adapter("fake", account.pk), account.pk, asked)
-    assert (len(now), wait) == (10, 0.0)
+    assert (len(now), wait) == (8, 0.0)
     assert drive.poll._within_limits(adapter("fake", account.pk), account.pk, now)[0] == []
     assert set(Attempt.objects.values_list("poll_failures", flat=True)) == {0}
     assert not Attempt.objects.exclude(lease_until=None).exists()

@@ -22,6 +22,7 @@ from providers.local.render import render
 from providers.models import FakeTask, ProviderAccount, Render, Route
 from tests.jobs import drive
 from tests.jobs.drive import SAMPLES
+from tests.vendors.dashscope import double as dashscope
 from tests.vendors.server import Vendor, running
 from tests.vendors.wavespeed import double as wavespeed
 
@@ -206,6 +207,21 @@ class WaveSpeedStand(VendorStand):
     key, secret = wavespeed.KEY, wavespeed.SECRET
     ending, ending_code = 1402, "input_unreachable"
     UPLOADS = "ticket"
+
+
+class DashScopeStand(VendorStand):
+    slug = "dashscope"
+    double = dashscope.DashScope
+    key = dashscope.KEY
+    ending, ending_code = "InvalidFile.NoHuman", "face_not_found"
+    UPLOADS = "policy"
+
+    def account_fields(self) -> dict[str, Any]:
+        # Only ours: a lost order may be taken from the list.
+        return {"settings": {"exclusive": True}}
+
+    def base_url(self) -> str:
+        return f"{self.vendor.url}/api/v1"
 
 
 @contextmanager

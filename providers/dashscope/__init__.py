@@ -1,0 +1,1 @@
+"""DashScope: Alibaba Cloud Model Studio's digital humans."""
