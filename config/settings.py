@@ -275,6 +275,9 @@ RENDER_LEASE_SECONDS = env_int("RENDER_LEASE_SECONDS", 15)
 # How long a WaveSpeed sync submit is held, and how many of them a process with few threads holds at once.
 WAVESPEED_SYNC_SECONDS = env_int("WAVESPEED_SYNC_SECONDS", 90)
 WAVESPEED_SYNC_WAITERS = env_int("WAVESPEED_SYNC_WAITERS", 4)
+# One try of a webhook in all, from the look-up of its host on; and how long the log of deliveries is kept.
+WEBHOOK_TIMEOUT_SECONDS = env_int("WEBHOOK_TIMEOUT_SECONDS", 15)
+WEBHOOK_LOG_DAYS = env_int("WEBHOOK_LOG_DAYS", 30)
 # Dialect to the function that draws a webhook's headers and body.
 DIALECT_WEBHOOKS = {
     "rest": "jobs.dialects.rest.webhooks.render",
@@ -300,6 +303,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "check-ledger": {"task": "billing.check_ledger", "schedule": 24 * 3600},
     "expire-assets": {"task": "jobs.expire_assets", "schedule": 3600},
+    "forget-deliveries": {"task": "jobs.forget_deliveries", "schedule": 3600},
 }
 
 # --- locale, security, logs ------------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import redis
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
+from psycopg.types.json import Jsonb
 
 from jobs import snapshots
 from jobs.models import Job, JobEvent
-from jobs.states import Status, sources
+from jobs.states import EVERYTHING, OURS, Status, sources, told_as
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,43 @@ class _Hub:
 hub = _Hub()
 
 
+# One statement, so that telling an organization's endpoints costs one that has none nothing.
+APPEND = """
+WITH event AS (
+    INSERT INTO jobs_jobevent (organization_id, job_id, type, data)
+    VALUES (%(organization)s, %(job)s, %(type)s, %(data)s)
+    RETURNING id, at
+), told AS (
+    INSERT INTO jobs_delivery
+        (id, organization_id, job_id, endpoint_id, event_id, type, dialect, url, lane,
+         status, reason, tries, fence, last_answer)
+    SELECT jobs_new_id(), endpoint.organization_id, %(job)s, endpoint.id, event.id, %(name)s, %(dialect)s,
+           endpoint.url, endpoint.id, 'due', '', 0, 0, ''
+    FROM event, jobs_webhookendpoint endpoint
+    WHERE endpoint.organization_id = %(organization)s AND endpoint.enabled AND endpoint.events && %(names)s
+)
+SELECT id, at FROM event
+"""
+
+
 def append(job: Job, kind: str, data: Mapping[str, Any] | None = None) -> JobEvent:
-    """Write one event; after the commit readers see the job as it is then, and streams wake."""
-    event = JobEvent.objects.create(
-        organization_id=job.organization_id, job_id=job.id, type=kind, data=dict(data or {})
-    )
+    """Write one event, and a delivery to each endpoint that asked for it. After the commit readers see the job as it is
+    then, and streams wake.
+    """
+    event = JobEvent(organization_id=job.organization_id, job_id=job.id, type=kind, data=dict(data or {}))
+    name = told_as(kind)
+    values: dict[str, Any] = {
+        "organization": job.organization_id,
+        "job": job.id,
+        "type": kind,
+        "data": Jsonb(event.data),
+        "name": name,
+        "names": [EVERYTHING, name],
+        "dialect": OURS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(APPEND, values)
+        event.id, event.at = cursor.fetchone()
     snapshots.renew(job.organization_id, job.id)
     channel = f"events:{job.organization_id}"
     transaction.on_commit(lambda: hub.publish(channel, f"{job.id}:{event.id}"), robust=True)

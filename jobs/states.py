@@ -62,6 +62,18 @@ ATTEMPT: dict[AttemptStatus, frozenset[AttemptStatus]] = {
 }
 
 
+# What happens to a job, as its events name it: every status, and what is told in between.
+EVENT_TYPES = ("created", *Status, "phase", "progress", "attempt_ended", "cancel_requested")
+# A webhook endpoint that asks for this is told everything; its messages are drawn as those of our own dialect.
+EVERYTHING = "*"
+OURS = "rest"
+
+
+def told_as(event_type: str) -> str:
+    """An event's type as webhooks name it."""
+    return f"job.{event_type}"
+
+
 class ForbiddenTransition(Exception):
     """A programming error: the table does not allow it."""
 

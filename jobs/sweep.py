@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from billing import wake as billing_wake
 from jobs import detect
-from jobs.models import Delivery, Job
+from jobs.models import Job, WebhookEndpoint
 from jobs.states import OPEN, Status
 from jobs.wake import wake
 from providers.leases import FREE
@@ -94,8 +94,8 @@ def due() -> Iterator[Wakeup]:
         yield "jobs.expire", pk
     for look_id in detect.lost():
         yield "jobs.give_back_look", str(look_id)
-    for pk in _ids(Delivery.objects.filter(FREE, status=Delivery.Status.DUE, due_at__lte=late)):
-        yield "jobs.deliver", pk
+    for pk in _ids(WebhookEndpoint.objects.filter(tell_at__lte=Now())):
+        yield "jobs.tell_disabled", pk
     yield from billing_wake.due()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from jobs.dialects.rest.views.webhooks import keys
 from jobs.hooks import callback
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("jobs.views.urls")),
     path("callbacks/<str:signed>", callback),
+    path(".well-known/jwks.json", keys, name="jwks"),
     path("v1/", include("jobs.dialects.rest.urls")),
     path("", include("jobs.files")),
     path("api/v1/", include("jobs.dialects.dashscope.urls")),

@@ -15,11 +15,11 @@ from django.urls import URLPattern, get_resolver
 from accounts import keys
 from accounts.scopes import ALL_SCOPES
 from billing.models import TopUp
-from jobs import storage
-from jobs.models import Asset, Job
+from jobs import storage, webhooks
+from jobs.models import Asset, Delivery, Job
 from jobs.states import Status
 from tests.jobs import drive
-from tests.world import api_client, make_key, make_member, signed_in
+from tests.world import api_client, caller_for, make_key, make_member, signed_in
 
 OPEN = {
     # route: the status it gives to anybody
@@ -27,6 +27,7 @@ OPEN = {
     "readyz": 200,
     "v1/openapi.json": 200,
     "v1/": 404,  # every address of /v1 that is none
+    ".well-known/jwks.json": 200,
 }
 # Third-party rooms with doors of their own; accounts' tests walk through sign-in and sign-up.
 ELSEWHERE = ("console/", "accounts/")
@@ -74,6 +75,20 @@ TABLE: dict[str, list[Api]] = {
     "v1/events": [Api("get", "jobs:read", stranger=None)],
     "v1/files": [Api("post", "files:write", stranger=None)],
     "v1/files/<uuid:file_id>": [Api("get", "jobs:read")],
+    "v1/webhooks": [
+        Api("get", "jobs:read", stranger=None),
+        Api("post", "webhooks:write", {"url": "https://customer.example/"}, stranger=None),
+    ],
+    "v1/webhooks/<uuid:endpoint_id>": [
+        Api("get", "jobs:read"),
+        Api("patch", "webhooks:write", {"description": "x"}),
+        Api("delete", "webhooks:write"),
+    ],
+    "v1/webhooks/<uuid:endpoint_id>/rotate": [Api("post", "webhooks:write", {})],
+    "v1/webhooks/<uuid:endpoint_id>/test": [Api("post", "webhooks:write")],
+    "v1/webhooks/<uuid:endpoint_id>/deliveries": [Api("get", "jobs:read")],
+    "v1/webhooks/deliveries/<uuid:delivery_id>": [Api("get", "jobs:read")],
+    "v1/webhooks/deliveries/<uuid:delivery_id>/replay": [Api("post", "webhooks:write")],
     "v1/webhooks/secret": [Api("get", "jobs:write", stranger=None)],
     "v1/balance": [Api("get", "billing:read", stranger=None)],
     **{
@@ -236,8 +251,21 @@ def things(org, alice, bob):
         paid_at="2026-01-01T00:00:00Z",
         waiting=False,
     )
+    endpoint, _ = webhooks.add(caller_for(org, alice), url="https://customer.example/hook")
+    delivery = Delivery.objects.create(
+        organization=org,
+        job=job,
+        endpoint=endpoint,
+        type="job.canceled",
+        dialect="rest",
+        url=endpoint.url,
+        lane=str(endpoint.pk),
+        status=Delivery.Status.FAILED,
+    )
     return {
         "<uuid:job_id>": str(job.pk),
+        "<uuid:endpoint_id>": str(endpoint.pk),
+        "<uuid:delivery_id>": str(delivery.pk),
         "<str:prediction_id>": job.pk.hex,
         "<str:task_id>": str(job.pk),
         "<uuid:file_id>": str(image.pk),

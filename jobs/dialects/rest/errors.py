@@ -142,6 +142,23 @@ ERRORS: Final[dict[str, Entry]] = {
     "job_not_found": Entry(404, "There is no such job.", "It may have been deleted or be another tenant's."),
     "job_not_ended": Entry(409, "The job has not ended.", "Cancel it, or wait for its end."),
     "job_ended": Entry(409, "The job has already ended.", "Nothing is left to cancel."),
+    # --- webhooks -------------------------------------------------------------------------------------------------
+    "webhook_not_found": Entry(
+        404, "There is no such webhook endpoint.", "It may have been deleted or be another tenant's."
+    ),
+    "webhook_limit": Entry(409, "There are as many endpoints as there may be.", "Delete one first."),
+    "webhook_disabled": Entry(409, "The endpoint is disabled.", "Enable it: PATCH it with `enabled: true`."),
+    "webhook_test_pending": Entry(
+        409, "The test before this one is still on its way.", "Look at its delivery, or try again later."
+    ),
+    "delivery_not_found": Entry(
+        404, "There is no such delivery.", "They are kept for thirty days; or it is another tenant's."
+    ),
+    "delivery_pending": Entry(
+        409,
+        "The delivery is still being tried.",
+        "It needs no replay; `next_try_at` says when it is next tried.",
+    ),
 }
 
 FILE_CODES: Final = (

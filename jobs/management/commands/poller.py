@@ -1,4 +1,4 @@
-"""manage.py poller: polls the providers and sweeps. Any number may run; one of them sweeps."""
+"""manage.py poller: polls the providers, sends webhooks and sweeps. Any number may run; one of them sweeps."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
 from jobs import poll
+from jobs.couriers import Couriers
 from jobs.sweep import Sweeper
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ async def main() -> None:
         overlap(poll.poll_due, POLL_PAUSE, stop, most=POLLS_AT_ONCE),
         repeat(poll.resolve_unknown, UNKNOWN_PAUSE, stop),
         repeat(sync_to_async(sweeper.tick), SWEEP_PAUSE, stop),
+        repeat(Couriers().round, 0, stop),
     )
     sweeper.close()
 

@@ -8,7 +8,6 @@ import pytest
 from django.test.utils import override_settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from jobs import notify
 from jobs.models import Delivery
 from tests.dialects.wavespeed.receiver import Receiver
 from tests.jobs import drive
@@ -45,7 +44,7 @@ def submitted(api, org, receiver, prompt: str = "") -> dict:
 def deliver(job: dict) -> Delivery:
     row = Delivery.objects.get(job_id=job["id"])
     Delivery.objects.filter(pk=row.pk).update(due_at=row.created_at)
-    notify.deliver(str(row.pk))
+    drive.tell()
     row.refresh_from_db()
     return row
 
