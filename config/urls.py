@@ -13,6 +13,7 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path(settings.CONSOLE_PATH, admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("docs", include("config.docs.urls")),
     path("", include("accounts.urls")),
     path("", include("billing.urls")),
     path("", include("jobs.urls")),

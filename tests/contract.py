@@ -52,6 +52,8 @@ def hold(method: str, path: str, status: int, headers: Mapping[str, str], body: 
     _hold_schema(where, answer["content"][kind]["schema"], found)
     if "x-codes" in answer:
         _must(where, found["code"] in answer["x-codes"], f"has the undocumented code {found['code']!r}")
+        again = _catalogue()[found["code"]].again
+        _must(where, found["retryable"] == again, f"says retryable of {found['code']!r}, errors.py {again}")
 
 
 def _hold_anywhere(
@@ -96,6 +98,13 @@ def _document() -> dict[str, Any]:
     from jobs.dialects.rest.openapi import document  # noqa: PLC0415  the settings load after this file
 
     return document()
+
+
+@cache
+def _catalogue() -> Mapping[str, Any]:
+    from jobs.dialects.rest.errors import ERRORS  # noqa: PLC0415  the settings load after this file
+
+    return ERRORS
 
 
 @cache

@@ -25,6 +25,9 @@ OPEN = {
     # route: the status it gives to anybody
     "healthz": 200,
     "readyz": 200,
+    # the documentation, and what it says of pages that there are not
+    **dict.fromkeys(["docs", "docs/", "docs/api", "docs/search.json"], 200),
+    **dict.fromkeys(["docs/<slug:slug>", "docs/api/<slug:group>", "docs/<path:path>"], 404),
     "v1/openapi.json": 200,
     "v1/": 404,  # every address of /v1 that is none
     ".well-known/jwks.json": 200,

@@ -12,6 +12,8 @@ class Entry(NamedTuple):
     status: int
     meaning: str
     remedy: str
+    again: bool = False
+    """Whether the very same request can succeed later, as `retryable` says it."""
 
 
 ERRORS: Final[dict[str, Entry]] = {
@@ -58,12 +60,17 @@ ERRORS: Final[dict[str, Entry]] = {
         409,
         "The first request with this idempotency key is still at work.",
         "Wait for `Retry-After` and repeat.",
+        again=True,
     ),
     "rate_limited": Entry(
-        429, "Too many requests.", "Wait for `Retry-After`; `RateLimit` says how much is left."
+        429, "Too many requests.", "Wait for `Retry-After`; `RateLimit` says how much is left.", again=True
     ),
-    "storage_unavailable": Entry(503, "Files cannot be reached at the moment.", "Try again a little later."),
-    "internal_error": Entry(500, "Our mistake.", "Try again; if it stays, tell support the `X-Request-Id`."),
+    "storage_unavailable": Entry(
+        503, "Files cannot be reached at the moment.", "Try again a little later.", again=True
+    ),
+    "internal_error": Entry(
+        500, "Our mistake.", "Try again; if it stays, tell support the `X-Request-Id`.", again=True
+    ),
     # --- files and addresses --------------------------------------------------------------------------------------
     "file_not_found": Entry(
         404, "There is no such file.", "It may have been deleted or be another tenant's."
@@ -121,15 +128,17 @@ ERRORS: Final[dict[str, Entry]] = {
     "quote_invalid": Entry(422, "This is no quote of ours.", "Send the `id` of a quote unchanged."),
     "quote_mismatch": Entry(422, "The quote was made for another order.", "Ask for one for this order."),
     "no_route": Entry(
-        503, "Nobody can render this at the moment.", "Try again later, or choose another model."
+        503, "Nobody can render this at the moment.", "Try again later, or choose another model.", again=True
     ),
-    "provider_unavailable": Entry(503, "Nobody answered in time.", "Try again."),
+    "provider_unavailable": Entry(503, "Nobody answered in time.", "Try again.", again=True),
     "insufficient_funds": Entry(402, "The balance does not cover the price.", "Add credit."),
     "key_spend_cap": Entry(402, "The key has spent what it may.", "Raise its cap, or use another key."),
     "monthly_budget": Entry(
         402, "The month's budget is used up.", "Raise the budget, or wait for next month."
     ),
-    "queued_jobs_limit": Entry(402, "Too many jobs are waiting.", "Try again when some have started."),
+    "queued_jobs_limit": Entry(
+        402, "Too many jobs are waiting.", "Try again when some have started.", again=True
+    ),
     "clip_too_long": Entry(
         402, "The organization's videos may not be this long.", "Cut it, or ask for more."
     ),
@@ -159,6 +168,39 @@ ERRORS: Final[dict[str, Entry]] = {
         "The delivery is still being tried.",
         "It needs no replay; `next_try_at` says when it is next tried.",
     ),
+}
+
+
+class Failure(NamedTuple):
+    """Why an accepted job has failed, as `error.code` of the job tells. It cost nothing."""
+
+    meaning: str
+    remedy: str
+    again: bool = False
+
+
+FAILURES: Final[dict[str, Failure]] = {
+    # --- inputs; besides these, everything that is said of files and addresses above ------------------------------
+    "file_not_uploaded": Failure(
+        "A file was announced, but its bytes never came.", "Upload it, then order again.", again=True
+    ),
+    "file_gone": Failure("An input was deleted while the job waited.", "Upload it again and order anew."),
+    "audio_too_short": Failure("The recording is too short to speak from.", "Send at least one second."),
+    "face_not_found": Failure("No face was found in the picture.", "Use one face, seen from the front."),
+    # --- the order ------------------------------------------------------------------------------------------------
+    "canceled": Failure("You canceled it.", "Order again if you want it after all."),
+    "expired": Failure("It was not done in its time.", "Order again.", again=True),
+    # --- our side -------------------------------------------------------------------------------------------------
+    "engine_failed": Failure("The renderer stopped.", "Order again; `hint` may say more.", again=True),
+    "output_unusable": Failure(
+        "The result was damaged, silent or of another length.", "Order again.", again=True
+    ),
+    "order_failed": Failure("The order could not be made.", "Order again.", again=True),
+    "provider_refused": Failure("The renderer refused the order.", "`message` says why."),
+    "provider_failed": Failure("The renderer failed.", "`error.retryable` says whether to order again."),
+    "provider_lost_job": Failure("The renderer lost the order.", "Order again.", again=True),
+    "provider_canceled": Failure("The renderer canceled it on its own.", "Order again.", again=True),
+    "provider_throttled": Failure("The renderers are too busy.", "Order again later.", again=True),
 }
 
 FILE_CODES: Final = (

@@ -1,0 +1,1 @@
+"""The documentation site under /docs: docs/*.md and the OpenAPI document as pages, for everybody."""
