@@ -184,8 +184,8 @@ def raise_hold(job_id: UUID, amount_micros: int) -> Hold:
     return found
 
 
-def capture(job_id: UUID, amount_micros: int) -> int:
-    """Takes the price, at most the hold, and returns the rest; answers what was taken.
+def capture(job_id: UUID, amount_micros: int, *, billed_ms: int = 0) -> int:
+    """Takes the price, at most the hold, and returns the rest; answers what was taken. `billed_ms` of video, for usage.
 
     A second capture answers the first's amount and posts nothing. After a release it raises AlreadyResolved.
     """
@@ -211,6 +211,7 @@ def capture(job_id: UUID, amount_micros: int) -> int:
             f"release:{job_id}", TransferKind.RELEASE, Kind.HELD, Kind.AVAILABLE, found.amount_micros - taken
         ),
     ]
+    found.billed_ms = billed_ms
     _resolve(found, HoldStatus.CAPTURED, moves, taken)
     return taken
 

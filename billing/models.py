@@ -142,6 +142,8 @@ class Hold(models.Model):
     model = models.CharField(max_length=80, blank=True)
     amount_micros = models.BigIntegerField()
     captured_micros = models.BigIntegerField(default=0)
+    # How much video the capture paid for; nothing for what is not billed by the second.
+    billed_ms = models.BigIntegerField(default=0, db_default=0)
     status = models.CharField(max_length=10, choices=HoldStatus, default=HoldStatus.OPEN)
     # How the job is paid is fixed here: changing the organization's mode changes later jobs only.
     funding = models.CharField(max_length=10, choices=BillingMode)

@@ -71,6 +71,7 @@ NO_HOLD = "held AS (SELECT NULL::bigint AS id, now() AS created_at)"
 CHANGED_HOLD = """held AS (
     UPDATE billing_hold
     SET amount_micros = %(amount)s, captured_micros = %(captured)s, status = %(status)s, raises = %(raises)s,
+        billed_ms = %(billed_ms)s,
         resolved_at = CASE WHEN %(status)s = 'open' THEN NULL ELSE now() END
     WHERE job_id = %(job)s AND {given}
     RETURNING id, created_at
@@ -200,6 +201,7 @@ def _values_of(hold: Hold) -> dict[str, Any]:
         "model": hold.model,
         "amount": hold.amount_micros,
         "captured": hold.captured_micros,
+        "billed_ms": hold.billed_ms,
         "status": str(hold.status),
         "funding": hold.funding or None,
         "raises": hold.raises,

@@ -50,6 +50,11 @@ class Quote:
         units = billed_units(measured_ms, self.step_ms, self.min_units, self.max_units)
         return _priced(self, measured_ms, units)
 
+    @property
+    def billed_ms(self) -> int:
+        """The length that is billed; nothing for an image."""
+        return 0 if self.unit == Unit.IMAGE else self.billed_units * self.step_ms
+
     def as_json(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "lines": [dataclasses.asdict(line) for line in self.lines]}
 

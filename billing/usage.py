@@ -5,8 +5,10 @@ A job counts on the day it was captured, since that is when it cost something.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Max, QuerySet, Sum
@@ -66,6 +68,64 @@ def by_model(
         .order_by("-micros", "model")
     )
     return [ModelUsage(row["model"], row["jobs"], row["micros"], row["last_used"]) for row in models]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one day, model and key cost together; what is not grouped by is None. `key` is also None for the dashboard."""
+
+    day: date | None
+    model: str | None
+    key_id: UUID | None
+    key_name: str | None
+    jobs: int
+    billed_ms: int
+    micros: int
+
+
+# What usage may be grouped by, in the order of columns and of rows.
+GROUPS: dict[str, dict[str, Any]] = {
+    "day": {"day": TruncDate("resolved_at", tzinfo=UTC)},
+    "model": {},
+    "key": {},
+}
+COLUMNS = {"day": ("day",), "model": ("model",), "key": ("key_id", "key__name")}
+
+
+def grouped(
+    organization: Organization,
+    start: datetime,
+    end: datetime,
+    by: Collection[str],
+    *,
+    model: str | None = None,
+    key_id: UUID | None = None,
+    most: int,
+) -> list[Usage]:
+    """What was captured, one entry for each mixture of what it is grouped by, `most` at most. One statement."""
+    captured = _captured(organization, start, end, model)
+    if key_id:
+        captured = captured.filter(key_id=key_id)
+    chosen = [group for group in GROUPS if group in by]
+    columns = [column for group in chosen for column in COLUMNS[group]]
+    for group in chosen:
+        captured = captured.annotate(**GROUPS[group])
+    rows = captured.values(*columns).annotate(
+        jobs=Count("id"), ms=Sum("billed_ms"), micros=Sum("captured_micros")
+    )
+    return [
+        Usage(
+            day=row.get("day"),
+            model=row.get("model"),
+            key_id=row.get("key_id"),
+            key_name=row.get("key__name"),
+            jobs=row["jobs"],
+            billed_ms=row["ms"],
+            micros=row["micros"],
+        )
+        for row in rows.order_by(*columns)[:most]
+        if row["jobs"]
+    ]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ A refused picture costs as much as a good one: looking is the work. A look that 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -43,7 +44,15 @@ FILE_SECONDS = 600
 LOST = timedelta(minutes=10)
 
 
-def detect(caller: Caller, detector: str, image: str, *, ratio: str = "") -> Verdict:
+@dataclass(frozen=True)
+class Look:
+    """What was found, and what it cost."""
+
+    verdict: Verdict
+    charged_micros: int
+
+
+def detect(caller: Caller, detector: str, image: str, *, ratio: str = "") -> Look:
     """Raises jobs.errors and billing.errors.RateLimited; whatever is raised, nothing is charged."""
     throttles.submit_allowed(caller.organization, caller.key)
     routes = routing.open_routes(detector, caller.organization.pk)
@@ -59,8 +68,8 @@ def detect(caller: Caller, detector: str, image: str, *, ratio: str = "") -> Ver
         raise
     with transaction.atomic():
         hold = Hold.objects.get(job_id=look_id)
-        ledger.capture(look_id, hold.amount_micros)
-    return verdict
+        charged = ledger.capture(look_id, hold.amount_micros)
+    return Look(verdict, charged)
 
 
 def _hold(caller: Caller, detector: str) -> UUID:

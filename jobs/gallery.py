@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Organization
 from jobs import snapshots, storage
+from jobs.errors import Conflict
 from jobs.models import Asset, Attempt, Job
 from jobs.states import FINAL, Status
 
@@ -29,6 +30,21 @@ def delete_jobs(organization: Organization, ids: list[UUID]) -> int:
     snapshots.renew(organization.pk, *chosen)
     drop(Asset.objects.live().filter(job_id__in=chosen))
     return deleted
+
+
+def in_use(organization: Organization) -> set[str]:
+    """The ids of the files that unfinished jobs still need."""
+    open_jobs = Job.objects.for_org(organization).open().values_list("inputs", flat=True)
+    return {source["asset"] for inputs in open_jobs for source in inputs.values() if "asset" in source}
+
+
+def delete_file(asset: Asset) -> None:
+    """Delete one file that the customer brought. Raises Conflict while an unfinished job needs it, and for an output."""
+    if asset.origin == Asset.Origin.OUTPUT:
+        raise Conflict("file_is_output", "This is the output of a job; delete the job instead.")
+    if str(asset.pk) in in_use(asset.organization):
+        raise Conflict("file_in_use", "A job that has not ended needs this file; wait for it, or cancel it.")
+    drop(Asset.objects.live().filter(pk=asset.pk))
 
 
 def drop(assets: QuerySet[Asset]) -> int:

@@ -64,6 +64,11 @@ class Asset(models.Model):
         indexes = [
             models.Index(fields=["organization", "-id"], name="asset_newest"),
             models.Index(fields=["expires_at"], name="asset_expiring", condition=Q(deleted_at=None)),
+            models.Index(
+                fields=["created_at"],
+                name="asset_unfinished",
+                condition=Q(status="pending", deleted_at=None),
+            ),
         ]
 
 
@@ -105,7 +110,7 @@ class Job(models.Model):
     """What a customer asked for. Prices and lengths are frozen here at submit; every status change is `transition`."""
 
     id = models.UUIDField(primary_key=True, default=new_id)
-    organization = models.ForeignKey(Organization, models.PROTECT, related_name="jobs")
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="jobs", db_index=False)
     key = models.ForeignKey(ApiKey, models.SET_NULL, null=True, related_name="jobs", db_index=False)
     user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="jobs")
     dialect = models.CharField(max_length=16)
@@ -179,7 +184,7 @@ class Job(models.Model):
             # The filters of lists, newest first; times are bounds on the id.
             models.Index(fields=["organization", "status", "-id"], name="job_by_status"),
             models.Index(fields=["organization", "model", "-id"], name="job_by_model"),
-            models.Index(fields=["key", "-id"], name="job_by_key"),
+            models.Index(fields=["organization", "key", "-id"], name="job_by_key"),
             # Only unfinished jobs: what the dispatcher and the sweeper look through stays small.
             models.Index(fields=["status", "due_at"], name="job_due", condition=Q(status__in=sorted(OPEN))),
             models.Index(fields=["deadline_at"], name="job_deadline", condition=Q(status__in=sorted(OPEN))),

@@ -106,7 +106,13 @@ def _known(asset_id: str, kind: Kind) -> Asset:
     return look_into(asset, kind)
 
 
-def look_into(asset: Asset, kind: Kind) -> Asset:
+PROBED = (
+    *("status", "kind", "content_type", "bytes", "sha256"),
+    *("duration_ms", "width", "height", "fps", "has_audio"),
+)
+
+
+def look_into(asset: Asset, kind: Kind | None) -> Asset:
     """Probe an uploaded file and remember what it is. Raises Unfit, remembering why, when it is no usable media."""
     size = storage.size(asset.key)
     if size is None:
@@ -119,11 +125,11 @@ def look_into(asset: Asset, kind: Kind) -> Asset:
         path = Path(folder) / "input"
         storage.fetch(asset.key, path)
         _describe(asset, path, kind)
-    asset.save()
+    asset.save(update_fields=PROBED)
     return asset
 
 
-def _describe(asset: Asset, path: Path, kind: Kind) -> None:
+def _describe(asset: Asset, path: Path, kind: Kind | None) -> None:
     """Fill in what the probe finds; does not save."""
     try:
         probe = media.probe(path, expect=kind)
@@ -131,6 +137,9 @@ def _describe(asset: Asset, path: Path, kind: Kind) -> None:
         if refusal.code in UNDECIDED:
             raise Unfit(Failure(refusal.code, refusal.message, retryable=True, hint=refusal.hint)) from None
         raise _refuse(asset, refusal.code, refusal.message, refusal.hint) from None
+    if asset.sha256 not in {"", probe.sha256}:
+        message = "The file is not the one that was announced: its SHA-256 is another."
+        raise _refuse(asset, "checksum_mismatch", message)
     asset.status = Asset.Status.READY
     asset.kind, asset.content_type, asset.bytes, asset.sha256 = (
         probe.kind,

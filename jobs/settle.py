@@ -180,7 +180,7 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
         )
         if won:
             Asset.objects.bulk_create([item.asset for item in saved])
-            captured = ledger.capture(job.id, quote.total_micros)
+            captured = ledger.capture(job.id, quote.total_micros, billed_ms=quote.billed_ms)
             if captured != quote.total_micros:
                 log.error(
                     "job %s captured %s of %s", job.pk, captured, quote.total_micros, extra={"job": job.pk}

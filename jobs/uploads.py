@@ -2,46 +2,107 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+from celery import shared_task
 from django.conf import settings
 from django.core.files import File
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import Organization
 from accounts.tenancy import Caller
-from jobs import media, storage
-from jobs.errors import Invalid
+from jobs import fetch, gallery, media, prepare, storage
+from jobs.errors import Conflict, Invalid
 from jobs.media.results import UNDECIDED
 from jobs.models import Asset
 from jobs.storage import SignedPut
 from jobs.types import new_id
+from jobs.wake import wake
+
+log = logging.getLogger(__name__)
 
 TICKET_SECONDS = 3600
+# An upload that began in the last second may take its time.
+TICKET_OVER = timedelta(seconds=TICKET_SECONDS, hours=1)
+BATCH = 500
 CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*", re.ASCII)
 MAX_CONTENT_TYPE = 100
 
 
 def ticket(
-    organization: Organization, *, filename: str, size: int, content_type: str = "", by: Caller
+    organization: Organization,
+    *,
+    filename: str,
+    size: int,
+    content_type: str = "",
+    sha256: str = "",
+    exact: bool = False,
+    by: Caller,
 ) -> tuple[Asset, SignedPut]:
-    """Announce a file: its Asset, pending until it is probed, and the address that takes its bytes once."""
+    """Announce a file: its Asset, pending until it is probed, and the address that takes its bytes once.
+
+    `exact`: the address takes the very number of bytes that was announced. A file with another SHA-256 than the one
+    announced is refused by the probe.
+    """
     del by  # every holder of the organization's keys may upload; files are the organization's
     _check_size(size)
     asset = _asset(organization, filename, content_type.strip())
     put = storage.signed_put(
         asset.key,
         content_type=asset.content_type or None,
-        max_bytes=settings.UPLOAD_MAX_BYTES,
+        max_bytes=size if exact else settings.UPLOAD_MAX_BYTES,
         seconds=TICKET_SECONDS,
+        exact=exact,
     )
-    asset.bytes = size
+    asset.bytes, asset.sha256 = size, sha256
     asset.save(force_insert=True)
     return asset, put
+
+
+def complete(asset: Asset) -> Asset:
+    """Look into an announced file now that its bytes are here: it becomes ready, or refused with its reasons.
+
+    Raises Conflict while there are no bytes, Invalid (retryable) when the look itself went wrong. A file that was
+    looked into before stays as it is. Files that nobody completes are looked into at their first use.
+    """
+    if asset.status != Asset.Status.PENDING:
+        return asset
+    try:
+        return prepare.look_into(asset, None)
+    except prepare.Unfit as unfit:
+        failure = unfit.failure
+        if asset.status == Asset.Status.REFUSED:
+            return asset
+        kind = Conflict if failure == prepare.NOT_UPLOADED else Invalid
+        raise kind(failure.code, failure.message, retryable=failure.retryable) from None
+
+
+def unfinished() -> QuerySet[Asset]:
+    """Announced files whose address takes no bytes any more, and that nobody has looked into."""
+    late = Asset.objects.live().filter(
+        status=Asset.Status.PENDING, origin=Asset.Origin.UPLOAD, created_at__lt=Now() - TICKET_OVER
+    )
+    return late.order_by("created_at")
+
+
+def finish(asset_id: str) -> None:
+    """What becomes of an unfinished one: dropped when its bytes never came, else looked into."""
+    asset = unfinished().filter(pk=asset_id).first()
+    if asset is None:
+        return
+    try:
+        complete(asset)
+    except Conflict:
+        gallery.drop(Asset.objects.live().filter(pk=asset.pk))
+    except Invalid:
+        log.warning("an uploaded file could not be looked into; tried again in an hour", exc_info=True)
 
 
 def store(
@@ -69,6 +130,22 @@ def store(
         storage.put(asset.key, path, content_type=asset.content_type or "application/octet-stream")
     asset.save(force_insert=True)
     return asset
+
+
+def store_data(caller: Caller, value: str, *, role: str) -> Asset:
+    """Keep what a `data:` address holds, looked into at once. Raises Invalid, naming the role."""
+    with tempfile.TemporaryDirectory(prefix="voicereel-data-") as folder:
+        path = Path(folder) / "data"
+        try:
+            fetch.data_uri(value, path, settings.UPLOAD_MAX_BYTES)
+            with path.open("rb") as opened:
+                return store(caller.organization, file=File(opened), filename=role, by=caller)
+        except (fetch.FetchRefused, Invalid) as refusal:
+            raise Invalid(refusal.code, f"{role}: {refusal.message}", field=role) from None
+
+
+def is_data(value: str) -> bool:
+    return value[:5].lower() == "data:"
 
 
 def _asset(
@@ -119,3 +196,14 @@ def _describe(asset: Asset, path: Path) -> None:
         probe.fps,
         probe.has_audio,
     )
+
+
+@shared_task(name="jobs.finish_upload")
+def finish_task(asset_id: str) -> None:
+    finish(asset_id)
+
+
+@shared_task(name="jobs.finish_uploads")
+def finish_all_task() -> None:
+    for pk in unfinished().values_list("pk", flat=True)[:BATCH]:
+        wake("jobs.finish_upload", str(pk))

@@ -44,6 +44,8 @@ def take(request: HttpRequest, token: str) -> HttpResponse:
     if content["t"] and request.headers.get("Content-Type", "").strip().lower() != content["t"].lower():
         return refused(403, "type_refused", f"Send this file as {content['t']}.")
     length = request.headers.get("Content-Length", "")
+    if content.get("e") and length != str(content["b"]):
+        return refused(403, "length_refused", f"Send exactly {content['b']} bytes, and say so beforehand.")
     if length.isdecimal() and int(length) > content["b"]:
         return refused(413, "file_too_large", "The file is larger than this address takes.")
     return _write(request, backend, content)

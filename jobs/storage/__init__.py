@@ -111,11 +111,24 @@ def signed_get(
 
 
 def signed_put(
-    key: str, *, content_type: str | None, max_bytes: int, seconds: int, overwrite: bool = False
+    key: str,
+    *,
+    content_type: str | None,
+    max_bytes: int,
+    seconds: int,
+    overwrite: bool = False,
+    exact: bool = False,
 ) -> SignedPut:
-    """An address that takes one object. S3 cannot bound the bytes: look at `size` before using it."""
+    """An address that takes one object. S3 cannot bound the bytes: look at `size` before using it. But it can sign
+    their number: `exact` takes `max_bytes` and not one more or less.
+    """
     return backend().signed_put(
-        checked(key), content_type=content_type, max_bytes=max_bytes, seconds=seconds, overwrite=overwrite
+        checked(key),
+        content_type=content_type,
+        max_bytes=max_bytes,
+        seconds=seconds,
+        overwrite=overwrite,
+        exact=exact,
     )
 
 

@@ -42,7 +42,14 @@ class Backend(Protocol):
     ) -> str: ...
 
     def signed_put(
-        self, key: str, *, content_type: str | None, max_bytes: int, seconds: int, overwrite: bool
+        self,
+        key: str,
+        *,
+        content_type: str | None,
+        max_bytes: int,
+        seconds: int,
+        overwrite: bool,
+        exact: bool,
     ) -> SignedPut: ...
 
 

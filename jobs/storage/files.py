@@ -99,7 +99,14 @@ class FileBackend:
         return address(content, seconds)
 
     def signed_put(
-        self, key: str, *, content_type: str | None, max_bytes: int, seconds: int, overwrite: bool
+        self,
+        key: str,
+        *,
+        content_type: str | None,
+        max_bytes: int,
+        seconds: int,
+        overwrite: bool,
+        exact: bool,
     ) -> SignedPut:
         content = {
             "m": "put",
@@ -107,6 +114,7 @@ class FileBackend:
             "t": content_type or "",
             "b": max_bytes,
             "o": int(overwrite),
+            "e": int(exact),
         }
         headers = {"Content-Type": content_type} if content_type else {}
         if not overwrite:

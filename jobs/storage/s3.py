@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -91,18 +91,26 @@ class S3Backend:
         return self._sign("get_object", wanted, seconds)
 
     def signed_put(
-        self, key: str, *, content_type: str | None, max_bytes: int, seconds: int, overwrite: bool
+        self,
+        key: str,
+        *,
+        content_type: str | None,
+        max_bytes: int,
+        seconds: int,
+        overwrite: bool,
+        exact: bool,
     ) -> SignedPut:
-        # S3 signs no upper size; whoever uses the object measures it first.
-        del max_bytes
-        wanted, headers = self._object(key), {}
+        wanted, headers = dict[str, Any](self._object(key)), {}
+        # S3 signs no upper size, only the very one; whoever uses the object measures it first.
+        if exact:
+            wanted["ContentLength"] = max_bytes  # every client sends that header by itself
         if content_type:
             wanted["ContentType"] = headers["Content-Type"] = content_type
         if not overwrite:
             wanted["IfNoneMatch"] = headers["If-None-Match"] = "*"
         return SignedPut(self._sign("put_object", wanted, seconds), headers)
 
-    def _sign(self, operation: str, wanted: dict[str, str], seconds: int) -> str:
+    def _sign(self, operation: str, wanted: Mapping[str, Any], seconds: int) -> str:
         life = min(seconds, MAX_SECONDS)
         with _errors(wanted["Key"]):
             return str(self._signer.generate_presigned_url(operation, Params=wanted, ExpiresIn=life))

@@ -76,8 +76,6 @@ TABLE: dict[str, list[Api]] = {
     "v1/jobs/<uuid:job_id>/events": [Api("get", "jobs:read")],
     "v1/quotes": [Api("post", "jobs:read", {"model": "wan-2.2-s2v"}, stranger=None)],
     "v1/events": [Api("get", "jobs:read", stranger=None)],
-    "v1/files": [Api("post", "files:write", stranger=None)],
-    "v1/files/<uuid:file_id>": [Api("get", "jobs:read")],
     "v1/webhooks": [
         Api("get", "jobs:read", stranger=None),
         Api("post", "webhooks:write", {"url": "https://customer.example/"}, stranger=None),
@@ -92,6 +90,22 @@ TABLE: dict[str, list[Api]] = {
     "v1/webhooks/<uuid:endpoint_id>/deliveries": [Api("get", "jobs:read")],
     "v1/webhooks/deliveries/<uuid:delivery_id>": [Api("get", "jobs:read")],
     "v1/webhooks/deliveries/<uuid:delivery_id>/replay": [Api("post", "webhooks:write")],
+    "v1/files": [Api("get", "jobs:read", stranger=None), Api("post", "files:write", stranger=None)],
+    "v1/files/tickets": [Api("post", "files:write", {"filename": "a.png", "bytes": 5}, stranger=None)],
+    "v1/files/<uuid:file_id>": [Api("get", "jobs:read"), Api("delete", "files:write")],
+    "v1/files/<uuid:file_id>/complete": [Api("post", "files:write")],
+    "v1/detect": [Api("post", "jobs:write", {}, stranger=None)],
+    "v1/keys": [
+        Api("get", "keys:write", stranger=None),
+        Api("post", "keys:write", {"name": "x"}, stranger=None),
+    ],
+    "v1/keys/<uuid:key_id>": [
+        Api("get", "keys:write"),
+        Api("patch", "keys:write", {}),
+        Api("delete", "keys:write"),
+    ],
+    "v1/keys/<uuid:key_id>/rotate": [Api("post", "keys:write", {})],
+    "v1/usage": [Api("get", "billing:read", stranger=None)],
     "v1/webhooks/secret": [Api("get", "jobs:write", stranger=None)],
     "v1/balance": [Api("get", "billing:read", stranger=None)],
     **{
@@ -245,7 +259,7 @@ def things(org, alice, bob):
         charged_micros=0,
         deadline_at="2030-01-01T00:00:00Z",
     )
-    key, _ = keys.issue(org, name="theirs", by=alice, scopes=["jobs:read"])
+    key, _ = keys.issue(org, name="theirs", by=alice, scopes=["keys:write"])
     paid = TopUp.objects.create(
         organization=org,
         amount_micros=5_000_000,

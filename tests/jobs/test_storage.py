@@ -211,6 +211,15 @@ def test_an_address_of_a_deleted_object_is_not_found(stored):
 # --- writing by address ----------------------------------------------------------------------------------------
 
 
+def test_an_address_for_an_exact_length_takes_no_other(key):
+    put = put_address(key, max_bytes=len(CONTENT), exact=True)
+    for other in (CONTENT[:-1], CONTENT + b"x", b""):
+        assert httpx.put(put.url, headers=put.headers, content=other).status_code == 403
+    assert storage.size(key) is None
+    assert httpx.put(put.url, headers=put.headers, content=CONTENT).status_code in {200, 201}
+    assert storage.size(key) == len(CONTENT)
+
+
 def test_an_address_takes_the_file(key):
     put = put_address(key)
     assert httpx.put(put.url, headers=put.headers, content=CONTENT).status_code == 200

@@ -16,17 +16,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
-from django.core.files import File
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from accounts.tenancy import Caller
-from jobs import fetch, storage, uploads
+from jobs import storage, uploads
 from jobs.dialects.inferencesh import faults
 from jobs.dialects.inferencesh.wire.files import Announced
 from jobs.dialects.inferencesh.wire.problems import Problem
-from jobs.errors import Invalid
 from jobs.models import Asset
 
 SALT = "jobs.dialects.inferencesh.upload"
@@ -112,18 +110,9 @@ def inputs(caller: Caller, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _input(caller: Caller, role: str, value: str) -> str:
-    if value[:5].lower() != "data:":
+    if not uploads.is_data(value):
         return value
-    with tempfile.TemporaryDirectory(prefix="voicereel-data-") as folder:
-        path = Path(folder) / role
-        try:
-            fetch.data_uri(value, path, settings.UPLOAD_MAX_BYTES)
-            with path.open("rb") as opened:
-                asset = uploads.store(caller.organization, file=File(opened), filename=role, by=caller)
-        except fetch.FetchRefused as refusal:
-            raise Invalid(refusal.code, f"{role}: {refusal.message}", field=role) from None
-        except Invalid as refusal:
-            raise Invalid(refusal.code, f"{role}: {refusal.message}", field=role) from None
+    asset = uploads.store_data(caller, value, role=role)
     return storage.asset_url(asset.id, asset.filename)
 
 

@@ -36,6 +36,18 @@ ERRORS: Final[dict[str, Entry]] = {
     "scope_missing": Entry(
         403, "The key lacks a permission.", "Use a key with the scope that `detail` names."
     ),
+    "key_limit_escaped": Entry(
+        403,
+        "A key may give no other key a later end, wider networks or more money than it has itself.",
+        "Ask for no more than the key you use has; a person can, in the dashboard.",
+    ),
+    "key_ended": Entry(
+        409,
+        "The key was revoked, or replaced by a rotation.",
+        "Use the key that replaced it, or make a new one.",
+    ),
+    "key_not_found": Entry(404, "There is no such API key.", "`GET /v1/keys` lists them."),
+    "usage_too_large": Entry(422, "The answer would be too long.", "Ask for fewer days, or group by less."),
     # --- the request ----------------------------------------------------------------------------------------------
     "parse_error": Entry(400, "The request cannot be read.", "Send valid JSON, or a valid multipart form."),
     "not_found": Entry(
@@ -76,6 +88,16 @@ ERRORS: Final[dict[str, Entry]] = {
         404, "There is no such file.", "It may have been deleted or be another tenant's."
     ),
     "file_unknown": Entry(422, "An input names a file that does not exist.", "Upload it again."),
+    "file_not_uploaded": Entry(
+        409,
+        "The file was announced, but its bytes have not arrived.",
+        "Send them to the ticket's address, then repeat.",
+    ),
+    "checksum_mismatch": Entry(
+        422, "The bytes are not those that were announced.", "Ask for a new ticket and send the file again."
+    ),
+    "file_in_use": Entry(409, "A job that has not ended needs the file.", "Wait for the job, or cancel it."),
+    "file_is_output": Entry(409, "The file is the output of a job.", "Delete the job."),
     "file_address_expired": Entry(
         422,
         "An input's address has expired.",

@@ -11,6 +11,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from accounts.errors import AccessError
 from billing.errors import BillingError, RateLimited
 from jobs import errors
 from jobs.dialects.rest.wire import problems as problems_wire
@@ -40,6 +41,8 @@ def answer(error: Exception, context: Any) -> Response | None:
             return _problem(
                 STATUS[type(error)], error.code, error.message, field=error.field, retryable=error.retryable
             )
+        case AccessError():
+            return _problem(error.status, error.code, error.message, field=getattr(error, "field", ""))
         case BillingError():
             return _problem(402, error.code, error.message, retryable=error.retryable)
         case exceptions.APIException():

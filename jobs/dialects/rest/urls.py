@@ -2,7 +2,18 @@
 
 from django.urls import path, re_path
 
-from jobs.dialects.rest.views import account, events, files, jobs, models, reference, webhooks
+from jobs.dialects.rest.views import (
+    account,
+    detect,
+    events,
+    files,
+    jobs,
+    keys,
+    models,
+    reference,
+    usage,
+    webhooks,
+)
 
 urlpatterns = [
     path("openapi.json", reference.Document.as_view(), name="rest-openapi"),
@@ -16,6 +27,8 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/events", events.Events.as_view(), name="rest-events"),
     path("events", events.Feed.as_view(), name="rest-feed"),
     path("files", files.Files.as_view(), name="rest-files"),
+    path("files/tickets", files.Tickets.as_view(), name="rest-tickets"),
+    path("files/<uuid:file_id>/complete", files.Complete.as_view(), name="rest-complete"),
     path("files/<uuid:file_id>", files.OneFile.as_view(), name="rest-file"),
     path("webhooks", webhooks.Webhooks.as_view(), name="rest-webhooks"),
     path("webhooks/secret", webhooks.WebhookSecret.as_view(), name="rest-webhook-secret"),
@@ -25,6 +38,11 @@ urlpatterns = [
     path("webhooks/<uuid:endpoint_id>/rotate", webhooks.Rotate.as_view(), name="rest-webhook-rotate"),
     path("webhooks/<uuid:endpoint_id>/test", webhooks.Test.as_view(), name="rest-webhook-test"),
     path("webhooks/<uuid:endpoint_id>/deliveries", webhooks.Deliveries.as_view(), name="rest-deliveries"),
+    path("detect", detect.Detect.as_view(), name="rest-detect"),
+    path("keys", keys.Keys.as_view(), name="rest-keys"),
+    path("keys/<uuid:key_id>", keys.OneKey.as_view(), name="rest-key"),
+    path("keys/<uuid:key_id>/rotate", keys.Rotate.as_view(), name="rest-rotate"),
+    path("usage", usage.Usage.as_view(), name="rest-usage"),
     path("balance", account.Balance.as_view(), name="rest-balance"),
     # the last one: whatever else is asked for under /v1
     re_path("", reference.Nothing.as_view(), name="rest-nothing"),

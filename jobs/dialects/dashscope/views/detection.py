@@ -23,5 +23,5 @@ class FaceDetect(View):
                 "This model does not support asynchronous calls: leave out the header X-DashScope-Async.",
             )
         detector, image, ratio = wire.asked(self.body)
-        verdict = detect(self.caller, detector, image, ratio=ratio)
-        return Response(wire.answer(detector, verdict, self.request_id))
+        look = detect(self.caller, detector, image, ratio=ratio)
+        return Response(wire.answer(detector, look.verdict, self.request_id))

@@ -51,11 +51,7 @@ class TaskFiles(View):
 
 def delete_inputs(job: Job) -> tuple[list[str], list[str]]:
     """Ids of the input files deleted, and of those kept because an unfinished job of the organization needs them."""
-    busy = {
-        source.get("asset")
-        for inputs in Job.objects.for_org(job.organization).open().values_list("inputs", flat=True)
-        for source in inputs.values()
-    }
+    busy = gallery.in_use(job.organization)
     mine = [str(asset.pk) for asset in tasks.inputs_of(job)]
     gone = [name for name in mine if name not in busy]
     gallery.drop(Asset.objects.live().filter(pk__in=gone))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from jobs.models import Asset
+from jobs.storage.backend import SignedPut
 
 
 def file(row: Asset, url: str) -> dict[str, Any]:
@@ -20,6 +22,20 @@ def file(row: Asset, url: str) -> dict[str, Any]:
         "duration_ms": row.duration_ms,
         "width": row.width,
         "height": row.height,
+        "refusal": refusal(row),
         "url": url,
         "created_at": row.created_at.isoformat(),
+    }
+
+
+def refusal(row: Asset) -> dict[str, str] | None:
+    return {name: row.refusal.get(name, "") for name in ("code", "message", "hint")} if row.refusal else None
+
+
+def ticket(row: Asset, url: str, put: SignedPut, expires_at: datetime) -> dict[str, Any]:
+    return {
+        "object": "upload_ticket",
+        "file": file(row, url),
+        "upload": {"method": "PUT", "url": put.url, "headers": dict(put.headers)},
+        "expires_at": expires_at.isoformat(),
     }
