@@ -242,6 +242,7 @@ SPECTACULAR_SETTINGS = {
 PROVIDERS = {
     "wavespeed": "providers.wavespeed.adapter.WaveSpeedAdapter",
     "dashscope": "providers.dashscope.adapter.DashScopeAdapter",
+    "inferencesh": "providers.inferencesh.adapter.InferenceShAdapter",
     "local": "providers.local.adapter.LocalAdapter",
     "fake": "providers.fake.adapter.FakeAdapter",
 }

@@ -121,6 +121,8 @@ def apply(attempt: Attempt, update: Update) -> None:
             give_up(attempt, failure, note=update.note)
         case State.CANCELED:
             _canceled(attempt)
+        case State.LOST if Job.objects.filter(pk=attempt.job_id, cancel_requested_at__isnull=False).exists():
+            _canceled(attempt)  # what is canceled is forgotten at some providers
         case State.LOST:
             give_up(attempt, LOST)
 

@@ -23,6 +23,7 @@ from providers.models import FakeTask, ProviderAccount, Render, Route
 from tests.jobs import drive
 from tests.jobs.drive import SAMPLES
 from tests.vendors.dashscope import double as dashscope
+from tests.vendors.inferencesh import double as inferencesh
 from tests.vendors.server import Vendor, running
 from tests.vendors.wavespeed import double as wavespeed
 
@@ -222,6 +223,15 @@ class DashScopeStand(VendorStand):
 
     def base_url(self) -> str:
         return f"{self.vendor.url}/api/v1"
+
+
+class InferenceShStand(VendorStand):
+    slug = "inferencesh"
+    double = inferencesh.InferenceSh
+    key = inferencesh.KEY
+    ending, ending_code = "failed", "provider_failed"
+    FINDS = False
+    UPLOADS = "upload"
 
 
 @contextmanager

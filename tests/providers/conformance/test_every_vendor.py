@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from billing import ledger
+from config.embedded import process
 from jobs.models import Asset, Attempt, Job
 from jobs.states import FINAL, Status
 from jobs.submit import submit
@@ -135,6 +136,7 @@ def test_a_vendor_that_never_answers_is_given_up_and_asked_later(vendor_stand, j
     assert job.attempts.get().status == "unknown"
     assert is_held(vendor_stand)
     vendor_stand.vendor.released.set()
+    assert process.until(lambda: vendor_stand.orders() == 1, seconds=20, pause=0.02)
     if vendor_stand.FINDS:
         until_placed(job)
     assert vendor_stand.orders() == job.attempts.count() == 1

@@ -1,0 +1,1 @@
+"""inference.sh: apps on other people's machines."""
