@@ -28,8 +28,8 @@ class Unit(models.TextChoices):
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
-    def on_sale(self, organization: Organization) -> PriceQuerySet:
-        """Today's prices for this organization by the database's clock, its own before the public ones."""
+    def on_sale(self, organization: Organization | None) -> PriceQuerySet:
+        """Today's prices for this organization by the database's clock, its own before the public ones; None: those."""
         return self.filter(
             Q(organization=organization) | Q(organization=None),
             Q(valid_to=None) | Q(valid_to__gt=Now()),

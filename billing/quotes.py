@@ -99,6 +99,16 @@ def price_list(organization: Organization) -> list[Price]:
     return list(Price.objects.on_sale(organization).distinct("model", "resolution", "unit"))
 
 
+def public_prices() -> list[Price]:
+    """The price list that holds today for everybody without prices of their own."""
+    return list(Price.objects.on_sale(None).distinct("model", "resolution", "unit"))
+
+
+def example(price: Price, measured_ms: int) -> Quote:
+    """What that length would cost at this price."""
+    return _unit_quote(price).at(measured_ms)
+
+
 def _price(organization: Organization, model: str, resolution: str, unit: str) -> Price:
     found = Price.objects.on_sale(organization).filter(model=model, resolution=resolution, unit=unit).first()
     if found is None:

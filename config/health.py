@@ -14,14 +14,14 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when both answer, else 503 with the one that does not."""
-    checks = {"database": _database_answers(), "redis": _redis_answers()}
+    checks = {"database": database_answers(), "redis": redis_answers()}
     ready = all(checks.values())
     return JsonResponse(
         {"status": "ok" if ready else "degraded", "checks": checks}, status=200 if ready else 503
     )
 
 
-def _database_answers() -> bool:
+def database_answers() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -30,7 +30,7 @@ def _database_answers() -> bool:
     return True
 
 
-def _redis_answers() -> bool:
+def redis_answers() -> bool:
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
     try:
         return bool(client.ping())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs.views import pages
+from jobs.views import pages, public
 
 urlpatterns = [
-    path("", pages.job_list, name="jobs"),
+    path("", public.home, name="jobs"),
+    path("pricing", public.pricing, name="pricing"),
     path("jobs/rows", pages.job_rows, name="job_rows"),
     path("jobs/<uuid:job_id>", pages.job_page, name="job"),
     path("jobs/<uuid:job_id>/live", pages.job_live, name="job_live"),

@@ -25,6 +25,9 @@ OPEN = {
     # route: the status it gives to anybody
     "healthz": 200,
     "readyz": 200,
+    "status": 200,
+    "": 200,  # the front page; who is signed in sees their own videos there
+    "pricing": 200,
     # the documentation, and what it says of pages that there are not
     **dict.fromkeys(["docs", "docs/", "docs/api", "docs/search.json"], 200),
     **dict.fromkeys(["docs/<slug:slug>", "docs/api/<slug:group>", "docs/<path:path>"], 404),
@@ -196,7 +199,6 @@ LEADERS = frozenset({"owner", "admin"})
 PAYERS = frozenset({"owner", "billing"})
 
 PAGES: dict[str, list[Page]] = {
-    "": [Page("get", EVERYBODY)],
     "jobs/rows": [Page("get", EVERYBODY)],
     "jobs/<uuid:job_id>": [Page("get", EVERYBODY, stranger=404)],
     "jobs/<uuid:job_id>/live": [Page("get", EVERYBODY, stranger=404)],

@@ -38,7 +38,7 @@ def account(live_stack) -> dict[str, str]:
 @pytest.fixture
 def person(page: Page, live_stack, account) -> Page:
     """The owner of a new organization, signed in by the form."""
-    page.goto(live_stack.url)
+    page.goto(f"{live_stack.url}/accounts/login/")
     page.get_by_label("Email").fill(account["login"])
     page.get_by_label("Password").fill(account["password"])
     page.get_by_role("button", name="Sign in").click()

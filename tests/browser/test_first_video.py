@@ -46,7 +46,7 @@ def test_a_person_signs_in_sees_a_job_become_ready_and_plays_it(person, live_sta
 
 def test_a_newcomer_signs_up_makes_a_key_and_runs_the_example(page, live_stack, tmp_path):
     page.goto(live_stack.url)
-    page.get_by_role("link", name="Create an account").click()
+    page.get_by_role("link", name="Make a video").click()
     page.get_by_label("Email").fill("newcomer@example.com")
     page.get_by_label("Organization").fill("Newcomers")
     page.get_by_label("Password", exact=True).fill("correct horse battery")

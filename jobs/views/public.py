@@ -1,0 +1,89 @@
+"""What a stranger sees: what the product does, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from billing import quotes
+from billing.models import Price, Unit
+from billing.money import format_usd
+from jobs.views import pages
+from providers import catalogue
+
+EXAMPLE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One line of the price list. `example` is what a video of EXAMPLE_SECONDS costs; empty for pictures."""
+
+    resolution: str
+    usd: str
+    unit: str
+    shortest: int
+    longest: int
+    example: str
+
+
+@dataclass(frozen=True)
+class ModelOffers:
+    name: str
+    slug: str
+    description: str
+    offers: tuple[Offer, ...]
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponseBase:
+    """The person's videos; for a stranger, the front page."""
+    if request.user.is_authenticated:
+        return pages.job_list(request)
+    context = {"films": films(), "base_url": settings.PUBLIC_URL, "section": "home"}
+    return render(request, "public/home.html", context)
+
+
+@require_GET
+def pricing(request: HttpRequest) -> HttpResponse:
+    context = {"films": films(), "checks": checks(), "example_seconds": EXAMPLE_SECONDS, "section": "pricing"}
+    return render(request, "public/pricing.html", context)
+
+
+def films() -> list[ModelOffers]:
+    """The models on sale with what a second costs everybody."""
+    prices = quotes.public_prices()
+    offered = [
+        _offers(entry.name, entry.slug, entry.description, prices) for entry in catalogue.models().values()
+    ]
+    return [model for model in offered if model.offers]
+
+
+def checks() -> list[ModelOffers]:
+    """The looks at a picture that are billed by the piece."""
+    films_known = catalogue.models()
+    prices = [price for price in quotes.public_prices() if price.model not in films_known]
+    return [_offers(price.model, price.model, "", [price]) for price in prices if price.unit == Unit.IMAGE]
+
+
+def _offers(name: str, slug: str, description: str, prices: Iterable[Price]) -> ModelOffers:
+    return ModelOffers(
+        name, slug, description, tuple(_offer(price) for price in prices if price.model == slug)
+    )
+
+
+def _offer(price: Price) -> Offer:
+    timed = price.unit == Unit.SECOND
+    example = quotes.example(price, EXAMPLE_SECONDS * 1000) if timed else None
+    return Offer(
+        resolution=price.resolution,
+        usd=format_usd(price.micros_per_unit),
+        unit=price.unit,
+        shortest=price.min_units,
+        longest=price.max_units,
+        example=format_usd(example.total_micros) if example else "",
+    )
