@@ -62,6 +62,7 @@ class Api:
     body: object = None
     stranger: int | None = 404  # for another tenant's id; None: the address names nobody's thing
     headers: tuple[tuple[str, str], ...] = ()
+    absent: bool = False  # the allowed get 404 as well: there are no such things here
 
 
 ASYNC = {"headers": (("X-DashScope-Async", "enable"),)}
@@ -143,6 +144,12 @@ TABLE: dict[str, list[Api]] = {
             "tasks/<str:task_id>/timings": [Api("get", "jobs:read")],
             "tasks/<str:task_id>/files": [Api("get", "jobs:read"), Api("delete", "jobs:write")],
             "files": [Api("post", "files:write", {"files": [{"size": 5}]}, stranger=None)],
+            "sessions": [Api("get", "jobs:read", stranger=None)],
+            "sessions/<str:session_id>": [
+                Api("get", "jobs:read", absent=True),
+                Api("delete", "jobs:write", absent=True),
+            ],
+            "sessions/<str:session_id>/keepalive": [Api("post", "jobs:write", absent=True)],
         }.items()
     },
     "api/v3/predictions": [Api("post", "jobs:read", {"page": 1, "page_size": 5}, stranger=None)],
@@ -287,6 +294,7 @@ def things(org, alice, bob):
         "<uuid:delivery_id>": str(delivery.pk),
         "<str:prediction_id>": job.pk.hex,
         "<str:task_id>": str(job.pk),
+        "<str:session_id>": "any",
         "<uuid:file_id>": str(image.pk),
         "<uuid:key_id>": str(key.pk),
         "<int:member_id>": str(org.members.get(user=bob).pk),
@@ -318,13 +326,9 @@ def test_api_lets_in_only_keys_with_the_scope(things, org, route, row):
         others = make_key(org, *(ALL_SCOPES - {row.scope}))
         assert call(api_client(others), row, address).status_code == 403
     assert (Job.objects.count(), Asset.objects.count()) == (jobs, files)
-    assert call(api_client(make_key(org, row.scope or "jobs:read")), row, address).status_code not in {
-        401,
-        403,
-        404,
-        405,
-        500,
-    }
+    allowed = call(api_client(make_key(org, row.scope or "jobs:read")), row, address).status_code
+    assert allowed not in {401, 403, 405, 500}
+    assert (allowed == 404) == row.absent
 
 
 @pytest.mark.parametrize(("route", "row"), [p for p in API_ROWS if p.values[1].stranger])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from jobs.dialects.inferencesh import intake
-from jobs.dialects.inferencesh.views import files, tasks
+from jobs.dialects.inferencesh.views import files, sessions, tasks
 
 urlpatterns = [
     path("apps/run", tasks.Run.as_view()),
@@ -17,5 +17,8 @@ urlpatterns = [
     path("tasks/<str:task_id>/timings", tasks.Timings.as_view()),
     path("tasks/<str:task_id>/files", files.TaskFiles.as_view()),
     path("files", files.Files.as_view()),
+    path("sessions", sessions.Sessions.as_view()),
+    path("sessions/<str:session_id>", sessions.Session.as_view()),
+    path("sessions/<str:session_id>/keepalive", sessions.KeepAlive.as_view()),
     path("uploads/<str:token>", intake.upload),
 ]

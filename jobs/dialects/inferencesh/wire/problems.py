@@ -52,6 +52,7 @@ BY_CODE = {
     "price_missing": (503, "app_maintenance"),
     "tier_missing": (503, "app_maintenance"),
     "clip_too_long": (400, "validation_error"),
+    "session_not_found": (404, "SESSION_NOT_FOUND"),
     "job_ended": (409, "invalid_transition"),
     "job_not_ended": (409, "invalid_transition"),
 }
