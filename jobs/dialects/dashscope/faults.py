@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from typing import Any
 
-from django.core.exceptions import SuspiciousOperation
-from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from accounts.auth import KeyNotAccepted
-from accounts.errors import AccessError
-from billing.errors import BillingError
 from jobs.dialects.dashscope.wire.faults import INTERNAL, NO_KEY, Fault, Refused, fault
-from jobs.errors import JobError
-from jobs.storage import StorageUnavailable
+from jobs.dialects.views import Words, pause_of
 
-log = logging.getLogger(__name__)
-
-STORE_AWAY = Fault(503, "ModelUnavailable", "The file store does not answer. Please try again.", 5)
 TOO_MANY = 429
 
 
@@ -31,11 +20,8 @@ def request_id(request: Any) -> str:
 
 def answer(error: Exception, context: dict[str, Any]) -> Response:
     """REST framework's exception handler."""
-    found = _fault(error)
+    found = error.fault if isinstance(error, Refused) else WORDS.of(error, context["view"])
     request = context["request"]
-    if found is INTERNAL:
-        # The traceback is ours; what the caller sent is not in it and stays out of the log.
-        log.error("%s failed", type(context["view"]).__name__, exc_info=error)
     response = Response(found.body(request_id(request)), status=found.status)
     if found.retry_after is not None:
         response["Retry-After"] = str(found.retry_after)
@@ -45,26 +31,6 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
     return response
 
 
-def _fault(error: Exception) -> Fault:
-    match error:
-        case Refused():
-            return error.fault
-        case JobError() | BillingError() | AccessError():
-            return fault(error)
-        case KeyNotAccepted():
-            return fault(error.error)
-        case exceptions.APIException():
-            return _framework(error)
-        case Http404():
-            return Fault(404, "NotFound", "There is nothing at this address.")
-        case StorageUnavailable():
-            log.warning("the file store did not answer: %s", error)
-            return STORE_AWAY
-        case SuspiciousOperation() | RecursionError():
-            return Fault(400, "InvalidParameter", "This request cannot be read.")
-    return INTERNAL
-
-
 def _framework(error: exceptions.APIException) -> Fault:
     match error:
         case exceptions.NotAuthenticated():
@@ -72,10 +38,20 @@ def _framework(error: exceptions.APIException) -> Fault:
         case exceptions.PermissionDenied():
             return Fault(403, "AccessDenied", str(error.detail))
         case exceptions.Throttled():
-            seconds = max(1, math.ceil(getattr(error, "wait", None) or 1))
+            seconds = pause_of(error)
             return Fault(
                 TOO_MANY, "Throttling.RateQuota", f"Too many requests: try again in {seconds} s.", seconds
             )
         case exceptions.UnsupportedMediaType():
             return Fault(400, "InvalidParameter", "Send JSON, and the header Content-Type: application/json.")
     return Fault(error.status_code, "InvalidParameter", str(error.detail))
+
+
+WORDS = Words(
+    refused=fault,
+    of_framework=_framework,
+    nothing_here=Fault(404, "NotFound", "There is nothing at this address."),
+    store_away=Fault(503, "ModelUnavailable", "The file store does not answer. Please try again.", 5),
+    unreadable=Fault(400, "InvalidParameter", "This request cannot be read."),
+    internal=INTERNAL,
+)

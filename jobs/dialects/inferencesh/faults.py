@@ -7,23 +7,14 @@ no JSON by itself it skips.
 from __future__ import annotations
 
 import json
-import logging
-import math
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import SuspiciousOperation
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from rest_framework import exceptions
 
-from accounts.auth import KeyNotAccepted
-from accounts.errors import AccessError
-from billing.errors import BillingError
 from jobs.dialects.inferencesh.wire.problems import CONTENT_TYPE, INTERNAL, Problem, problem
-from jobs.errors import JobError
-from jobs.storage import StorageUnavailable
-
-log = logging.getLogger(__name__)
+from jobs.dialects.views import Words, pause_of
 
 STORE_AWAY = Problem(
     503, "internal_error", "The file store does not answer. Please try again.", "storage_unavailable", "", 5
@@ -31,7 +22,7 @@ STORE_AWAY = Problem(
 NO_KEY = Problem(
     401, "unauthorized", "Send your API key as `Authorization: Bearer <key>`.", ours="missing_key"
 )
-WORDS = {
+CODES = {
     401: "unauthorized",
     403: "forbidden",
     404: "not_found",
@@ -42,11 +33,7 @@ WORDS = {
 
 def answer(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """REST framework's exception handler."""
-    found = _problem(error)
-    if found is INTERNAL:
-        # The traceback is ours; what the caller sent is not in it and stays out of the log.
-        log.error("%s failed", type(context["view"]).__name__, exc_info=error)
-    return response(found)
+    return response(WORDS.of(error, context["view"]))
 
 
 def response(found: Problem) -> HttpResponse:
@@ -59,36 +46,28 @@ def response(found: Problem) -> HttpResponse:
     return told
 
 
-def _problem(error: Exception) -> Problem:
-    match error:
-        case JobError() | BillingError() | AccessError():
-            return problem(error)
-        case KeyNotAccepted():
-            return problem(error.error)
-        case exceptions.APIException():
-            return _framework(error)
-        case Http404():
-            return Problem(404, "not_found", "There is nothing at this address.")
-        case StorageUnavailable():
-            log.warning("the file store did not answer: %s", error)
-            return STORE_AWAY
-        case SuspiciousOperation() | RecursionError():
-            return Problem(400, "invalid_request", "This request cannot be read.")
-    return INTERNAL
-
-
 def _framework(error: exceptions.APIException) -> Problem:
     if isinstance(error, exceptions.NotAuthenticated):
         return NO_KEY
     if isinstance(error, exceptions.Throttled):
-        seconds = max(1, math.ceil(getattr(error, "wait", None) or 1))
+        seconds = pause_of(error)
         return Problem(
             429, "rate_limited", f"Too many requests: try again in {seconds} s.", retry_after=seconds
         )
     detail = error.detail
     ours = str(getattr(detail, "code", error.default_code))
     code = (
-        "insufficient_scope" if ours == "scope_missing" else WORDS.get(error.status_code, "invalid_request")
+        "insufficient_scope" if ours == "scope_missing" else CODES.get(error.status_code, "invalid_request")
     )
     text = str(detail) if isinstance(detail, str) else "This request is not valid."
     return Problem(error.status_code, code, text, ours=ours)
+
+
+WORDS = Words(
+    refused=problem,
+    of_framework=_framework,
+    nothing_here=Problem(404, "not_found", "There is nothing at this address."),
+    store_away=STORE_AWAY,
+    unreadable=Problem(400, "invalid_request", "This request cannot be read."),
+    internal=INTERNAL,
+)

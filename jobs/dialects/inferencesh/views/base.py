@@ -7,24 +7,20 @@ from typing import Any, ClassVar, cast
 
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.auth import needs
-from accounts.tenancy import Caller
-from jobs.bodies import AlwaysJson
 from jobs.dialects.inferencesh import bodies, faults, tasks
+from jobs.dialects.views import JsonView
 from jobs.models import Job
 from jobs.snapshots import Snapshot
 
 
-class View(APIView):
-    """JSON in, JSON out, whatever happens. Asks for a scope to read and one to write."""
+class View(JsonView):
+    """Asks for a scope to read and one to write."""
 
     read_scope: ClassVar[str] = "jobs:read"
     write_scope: ClassVar[str] = "jobs:write"
     parser_classes = [bodies.BoundedJson]
-    content_negotiation_class = AlwaysJson
-    metadata_class = None
 
     def get_permissions(self) -> Sequence[BasePermission]:
         reading = self.request.method in {"GET", "HEAD", "OPTIONS"}
@@ -32,12 +28,6 @@ class View(APIView):
 
     def get_exception_handler(self) -> Callable[[Exception, Any], Response]:
         return cast(Callable[[Exception, Any], Response], faults.answer)
-
-    @property
-    def caller(self) -> Caller:
-        caller = self.request.auth
-        assert isinstance(caller, Caller)
-        return caller
 
     def job(self, task_id: str) -> Job:
         return tasks.find(self.caller.organization, task_id)

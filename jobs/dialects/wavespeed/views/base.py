@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from accounts.tenancy import Caller
-from jobs import bodies
+from jobs.dialects.views import JsonView
 from jobs.dialects.wavespeed import faults
 from jobs.dialects.wavespeed.wire.models import path_of, slug_of
 from jobs.dialects.wavespeed.wire.submissions import flat
@@ -17,21 +15,11 @@ from jobs.errors import NotFound
 from providers import catalogue
 
 
-class View(APIView):
-    """JSON in, JSON out, whatever happens. Each view names its permissions."""
-
-    parser_classes = [bodies.BoundedJson]
-    content_negotiation_class = bodies.AlwaysJson
-    metadata_class = None
+class View(JsonView):
+    """Each view names its permissions."""
 
     def get_exception_handler(self) -> Callable[[Exception, Any], Response]:
         return faults.answer
-
-    @property
-    def caller(self) -> Caller:
-        caller = self.request.auth
-        assert isinstance(caller, Caller)
-        return caller
 
     @property
     def body(self) -> dict[str, Any]:
