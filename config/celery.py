@@ -28,6 +28,7 @@ app.conf.imports = (
     "jobs.detect",
     "jobs.expire",
     "jobs.gallery",
+    "jobs.dialects.rest.idempotency",
     "providers.local.render",
 )
 

@@ -303,6 +303,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "check-ledger": {"task": "billing.check_ledger", "schedule": 24 * 3600},
+    "forget-answers": {"task": "jobs.forget_answers", "schedule": 3600},
     "expire-assets": {"task": "jobs.expire_assets", "schedule": 3600},
     "forget-deliveries": {"task": "jobs.forget_deliveries", "schedule": 3600},
     "finish-uploads": {"task": "jobs.finish_uploads", "schedule": 3600},

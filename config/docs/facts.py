@@ -18,7 +18,7 @@ from accounts.scopes import ALL_SCOPES, ROLE_SCOPES, SCOPES
 from billing.models import Price, Tier, Unit
 from billing.money import format_usd
 from jobs import notify, submit
-from jobs.dialects.rest import errors, stream
+from jobs.dialects.rest import errors, idempotency, stream
 from jobs.dialects.rest.views import base
 from jobs.dialects.rest.wire import orders
 from jobs.media import results
@@ -215,7 +215,7 @@ FACTS: dict[str, Fact] = {
     "page_most": lambda: str(base.MOST),
     "tags_most": lambda: str(orders.MAX_TAGS),
     "tag_most": lambda: str(orders.MAX_TAG),
-    "key_most": lambda: str(orders.MAX_KEY),
+    "key_most": lambda: str(idempotency.MAX_KEY),
     "beat": lambda: span(stream.BEAT_SECONDS),
     "webhook_tries": lambda: str(len(notify.WAITS) + 1),
     "webhook_hours": lambda: f"{sum(notify.WAITS) / 3600:.1f} hours",

@@ -1,7 +1,7 @@
 """How a view of `/v1` states what it takes and gives: one `@operation` above each method.
 
 The statement is the OpenAPI document's text, and it is kept: before the method runs, the query and the body are
-checked against it and lie in `self.query` and `self.body`.
+checked against it and lie in `self.query` and `self.body`. What changes something runs once for an Idempotency-Key.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from django.http import HttpResponseBase
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
+from accounts.tenancy import Caller
 from jobs.dialects.rest.checking import Checker, QueryChecker
+from jobs.dialects.rest.idempotency import once
 from jobs.dialects.rest.schemas.parts import Schema
 
 JSON = "application/json"
@@ -64,6 +67,9 @@ class Stated(Protocol):
     query: dict[str, Any]
     body: Any
 
+    @property
+    def caller(self) -> Caller: ...
+
 
 V = TypeVar("V", bound=Stated)
 Method = Callable[Concatenate[V, Request, P], HttpResponseBase]
@@ -82,7 +88,9 @@ def operation(
             if stated.body_checker:
                 view.body = request.data
                 stated.body_checker.check(view.body)
-            return method(view, request, *args, **kwargs)
+            if stated.public or request.method in SAFE_METHODS:
+                return method(view, request, *args, **kwargs)
+            return once(view.caller, request, lambda: method(view, request, *args, **kwargs))
 
         checked.operation = stated  # type: ignore[attr-defined]  # where the document looks for it
         return checked

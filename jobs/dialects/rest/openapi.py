@@ -32,6 +32,18 @@ CALLERS = (
     *("not_authenticated", "malformed_key", "unknown_key", "key_expired", "key_revoked"),
     *("address_not_allowed", "organization_suspended", "scope_missing", "rate_limited"),
 )
+UNSAFE = ("idempotency_conflict", "idempotency_in_progress")
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A text of your own for this one request. Sent again with it within 24 hours, the request is not done "
+    "again: the first answer is repeated. Another request under the same key is refused.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+REPLAYED = {
+    "description": "Only on an answer that was given before under this Idempotency-Key.",
+    "schema": {"type": "string", "const": "true"},
+}
 BODIES = ("parse_error", "body_too_large", "unsupported_media_type", "parameter_missing", "body_invalid")
 HEADERS: Mapping[str, Any] = {
     "X-Request-Id": {"schema": {"type": "string"}, "description": "Tell it to support."},
@@ -64,12 +76,14 @@ class StatedSchema(AutoSchema):
         shown: dict[str, Any] = {"operationId": stated.name, "summary": stated.summary, "tags": [stated.tag]}
         if description := inspect.getdoc(handler):
             shown["description"] = description
-        if parameters := list(_parameters(path, stated)):
+        unsafe = method != "GET"
+        parameters = [*_parameters(path, stated), *([IDEMPOTENCY_KEY] if unsafe else [])]
+        if parameters:
             shown["parameters"] = parameters
         if stated.body is not None:
             shown["requestBody"] = {"required": True, "content": {stated.body_type: {"schema": stated.body}}}
         shown["security"] = [] if stated.public else [{"Bearer": [scope]}]
-        shown["responses"] = _responses(stated)
+        shown["responses"] = _responses(stated, unsafe=unsafe)
         return shown
 
 
@@ -83,25 +97,23 @@ def _parameters(path: str, stated: Operation) -> Iterable[dict[str, Any]]:
             yield {"name": name, "in": place, **said, "schema": bare}
 
 
-def _responses(stated: Operation) -> dict[str, Any]:
-    shown = {str(status): _good(found, stated) for status, found in stated.answers.items()}
+def _responses(stated: Operation, *, unsafe: bool) -> dict[str, Any]:
+    shown = {str(status): _good(found, stated, unsafe=unsafe) for status, found in stated.answers.items()}
     codes = [
         *EVERYBODY,
         *stated.refusals,
         *(() if stated.public else CALLERS),
         *(BODIES if stated.body else ()),
     ]
-    for status, named in by_status(codes).items():
+    for status, named in by_status([*codes, *(UNSAFE if unsafe else ())]).items():
         shown[str(status)] = _refused(status, named, stated)
     return shown
 
 
-def _good(found: Answer, stated: Operation) -> dict[str, Any]:
+def _good(found: Answer, stated: Operation, *, unsafe: bool) -> dict[str, Any]:
     headers = {name: {"schema": schema, "required": True} for name, schema in found.headers.items()}
-    shown: dict[str, Any] = {
-        "description": found.description,
-        "headers": {**headers, **_headers(200, stated)},
-    }
+    headers |= _headers(HTTPStatus.OK, stated) | ({"Idempotent-Replayed": REPLAYED} if unsafe else {})
+    shown: dict[str, Any] = {"description": found.description, "headers": headers}
     if contents := found.contents():
         shown["content"] = {kind: {"schema": schema} for kind, schema in contents.items()}
     return shown

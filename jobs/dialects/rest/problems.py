@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts.errors import AccessError
 from billing.errors import BillingError, RateLimited
 from jobs import errors
+from jobs.dialects.rest.idempotency import InProgress
 from jobs.dialects.rest.wire import problems as problems_wire
 from jobs.storage.backend import StorageUnavailable
 
@@ -37,10 +38,12 @@ def answer(error: Exception, context: Any) -> Response | None:
             return _limited(error.message, error.retry_after)
         case exceptions.Throttled():
             return _limited("Too many requests.", getattr(error, "wait", None) or 1.0)
+        case InProgress():
+            response = _refused(error)
+            response["Retry-After"] = str(error.retry_after)
+            return response
         case errors.JobError():
-            return _problem(
-                STATUS[type(error)], error.code, error.message, field=error.field, retryable=error.retryable
-            )
+            return _refused(error)
         case AccessError():
             return _problem(error.status, error.code, error.message, field=getattr(error, "field", ""))
         case BillingError():
@@ -62,6 +65,11 @@ def _of_surroundings(error: Exception) -> Response | None:
         case SuspiciousOperation() | RecursionError():
             return _problem(400, "parse_error", "This request cannot be read.")
     return None
+
+
+def _refused(error: errors.JobError) -> Response:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return _problem(status, error.code, error.message, field=error.field, retryable=error.retryable)
 
 
 def _of_framework(error: exceptions.APIException) -> Response:

@@ -42,7 +42,7 @@ class Jobs(View):
         tag="Jobs",
         body=schemas.ORDER,
         answers={202: ACCEPTED},
-        refusals=(*ORDER_CODES, *QUOTE_CODES, "no_route", "idempotency_conflict"),
+        refusals=(*ORDER_CODES, *QUOTE_CODES, "no_route"),
     )
     def post(self, request: Request) -> Response:
         """The price is set aside and the job queued, or nothing happens at all. Look at the job until it has ended,
@@ -143,7 +143,7 @@ class Retry(View):
         "Order a job again",
         tag="Jobs",
         answers={202: ACCEPTED},
-        refusals=(*MISSING, *ORDER_CODES, "job_not_ended", "no_route", "idempotency_conflict"),
+        refusals=(*MISSING, *ORDER_CODES, "job_not_ended", "no_route"),
     )
     def post(self, request: Request, job_id: UUID) -> Response:
         """The same order again as a new job, priced anew; the one that ended stays as it is."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.errors import Invalid
 from jobs.models import Job
 from jobs.types import JobRequest
 
 MAX_TAGS = 20
 MAX_TAG = 64
-MAX_KEY = 255
 
 
 def to_request(body: Mapping[str, Any], idempotency_key: str) -> JobRequest:
@@ -23,17 +21,9 @@ def to_request(body: Mapping[str, Any], idempotency_key: str) -> JobRequest:
         webhook_url=body.get("webhook_url", ""),
         tags=tuple(body.get("tags", ())),
         quote=body.get("quote", ""),
-        idempotency_key=idempotency_key_of(idempotency_key),
+        idempotency_key=idempotency_key,
         dialect="rest",
     )
-
-
-def idempotency_key_of(header: str) -> str:
-    """The Idempotency-Key header, if it is not too long."""
-    if len(header) > MAX_KEY:
-        message = f"Idempotency-Key may have {MAX_KEY} characters."
-        raise Invalid("parameter_invalid", message, field="Idempotency-Key")
-    return header
 
 
 def same_again(row: Job, idempotency_key: str) -> JobRequest:
@@ -45,6 +35,6 @@ def same_again(row: Job, idempotency_key: str) -> JobRequest:
         options=row.options,
         webhook_url=row.webhook_url,
         tags=tuple(row.tags),
-        idempotency_key=idempotency_key_of(idempotency_key),
+        idempotency_key=idempotency_key,
         dialect="rest",
     )
