@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, cast
 
@@ -109,7 +110,7 @@ def _failed(error: stripe.StripeError) -> GatewayAway | GatewayBusy | GatewayRef
     if status >= SERVER_ERROR:
         log.warning("Stripe answered %s to request %s", status, error.request_id)
         return GatewayAway()
-    log.error("Stripe refused request %s: %s", error.request_id, error.user_message)
+    log.warning("Stripe refused request %s: %s", error.request_id, error.user_message)
     return GatewayRefused(reason=error.code or type(error).__name__, detail=error.user_message or "")
 
 
@@ -296,6 +297,44 @@ def invoice(number: str) -> Snapshot:
     return _ask(lambda c: c.v1.invoices.retrieve(number))
 
 
+def report_use(*, event_name: str, customer: str, value: int, identifier: str, at: datetime) -> None:
+    """One meter event. The identifier makes it count once, for 24 hours. No retries of the SDK's own: a second request
+    under the same identifier would be refused as a duplicate of the first.
+    """
+    params: Any = {
+        "event_name": event_name,
+        "identifier": identifier,
+        "payload": {"stripe_customer_id": customer, "value": str(value)},
+        "timestamp": int(at.timestamp()),
+    }
+    _ask(lambda c: c.v1.billing.meter_events.create(params, {"max_network_retries": 0}))
+
+
+def counted(meter: str, customer: str, minute: datetime) -> int:
+    """What a meter counted for a customer in one minute."""
+    start = int(minute.timestamp())
+    params: Any = {"customer": customer, "start_time": start, "end_time": start + 60, "limit": 100}
+    found = _all(lambda c: c.v1.billing.meters.event_summaries.list(meter, params))
+    return sum(int(summary["aggregated_value"]) for summary in found)
+
+
+def add_line(*, customer: str, cents: int, text: str, metadata: dict[str, str], key: str) -> Snapshot:
+    """A line on the customer's next invoice."""
+    params: Any = {
+        "customer": customer,
+        "amount": cents,
+        "currency": CURRENCY,
+        "description": text,
+        "metadata": metadata,
+    }
+    return _ask(lambda c: c.v1.invoice_items.create(params, {"idempotency_key": key}))
+
+
+def lines_of(customer: str, *, since: datetime) -> Iterator[Snapshot]:
+    params: Any = {"customer": customer, "created": {"gte": int(since.timestamp())}, "limit": 100}
+    return _all(lambda c: c.v1.invoice_items.list(params))
+
+
 # --- webhooks -------------------------------------------------------------------------------------------------
 
 
@@ -313,3 +352,104 @@ def verified(body: bytes, signature: str) -> Snapshot | None:
 def thin_event(number: str) -> Snapshot:
     """A thin event's delivery names its subject only; this is the rest."""
     return _ask(lambda c: c.v2.core.events.retrieve(number))
+
+
+# --- what stands ready in the account -------------------------------------------------------------------------
+
+
+def _or_none(question: Ask) -> Snapshot | None:
+    try:
+        return _ask(question)
+    except GatewayRefused as refusal:
+        if refusal.reason == "resource_missing":
+            return None
+        raise
+
+
+def product(number: str) -> Snapshot | None:
+    return _or_none(lambda c: c.v1.products.retrieve(number))
+
+
+def create_product(*, number: str, name: str) -> Snapshot:
+    return _ask(lambda c: c.v1.products.create({"id": number, "name": name}))
+
+
+def meter_named(event_name: str) -> Snapshot | None:
+    meters = _all(lambda c: c.v1.billing.meters.list({"status": "active", "limit": 100}))
+    return next((meter for meter in meters if meter["event_name"] == event_name), None)
+
+
+def create_meter(*, event_name: str, label: str) -> Snapshot:
+    params: Any = {
+        "event_name": event_name,
+        "display_name": label,
+        "default_aggregation": {"formula": "sum"},
+        "customer_mapping": {"type": "by_id", "event_payload_key": "stripe_customer_id"},
+        "value_settings": {"event_payload_key": "value"},
+    }
+    return _ask(lambda c: c.v1.billing.meters.create(params))
+
+
+def price_named(name: str) -> Snapshot | None:
+    found = _all(lambda c: c.v1.prices.list({"lookup_keys": [name], "active": True}))
+    return next(found, None)
+
+
+def create_price(*, name: str, product: str, meter: str, cents: Decimal, label: str) -> Snapshot:
+    params: Any = {
+        "product": product,
+        "lookup_key": name,
+        "nickname": label,
+        "currency": CURRENCY,
+        "unit_amount_decimal": cents,
+        "billing_scheme": "per_unit",
+        "tax_behavior": "exclusive",
+        "recurring": {"interval": "month", "usage_type": "metered", "meter": meter},
+    }
+    return _ask(lambda c: c.v1.prices.create(params))
+
+
+def portal() -> Snapshot | None:
+    return next(_all(lambda c: c.v1.billing_portal.configurations.list({"active": True})), None)
+
+
+def create_portal(*, return_to: str) -> Snapshot:
+    features: Any = {
+        "invoice_history": {"enabled": True},
+        "payment_method_update": {"enabled": True},
+        "customer_update": {"enabled": True, "allowed_updates": ["address", "email", "name", "tax_id"]},
+        "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
+    }
+    params: Any = {"features": features, "default_return_url": return_to}
+    return _ask(lambda c: c.v1.billing_portal.configurations.create(params))
+
+
+def endpoints() -> Iterator[Snapshot]:
+    return _all(lambda c: c.v1.webhook_endpoints.list({"limit": 100}))
+
+
+def create_endpoint(*, address: str, kinds: list[str]) -> Snapshot:
+    params: Any = {"url": address, "enabled_events": kinds, "api_version": API_VERSION}
+    return _ask(lambda c: c.v1.webhook_endpoints.create(params))
+
+
+def change_endpoint(number: str, *, kinds: list[str]) -> Snapshot:
+    params: Any = {"enabled_events": kinds}
+    return _ask(lambda c: c.v1.webhook_endpoints.update(number, params))
+
+
+def destinations() -> list[Snapshot]:
+    found = _ask(lambda c: c.v2.core.event_destinations.list({"include": ["webhook_endpoint.url"]}))
+    return cast("list[Snapshot]", found["data"])
+
+
+def create_destination(*, address: str, kinds: list[str]) -> Snapshot:
+    params: Any = {
+        "name": "Voicereel meters",
+        "type": "webhook_endpoint",
+        "event_payload": "thin",
+        "enabled_events": kinds,
+        "webhook_endpoint": {"url": address},
+        "include": ["webhook_endpoint.signing_secret"],
+    }
+    return _ask(lambda c: c.v2.core.event_destinations.create(params))

@@ -8,8 +8,17 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from billing import inbox
-from billing.gateway_models import Customer, Reversal, StripeEvent, TopUp
+from billing import inbox, outbox
+from billing.gateway_models import (
+    Customer,
+    Invoice,
+    RateClass,
+    Reversal,
+    StripeEvent,
+    TopUp,
+    UsageLine,
+    UsageReport,
+)
 
 
 class RecordAdmin(admin.ModelAdmin[Any]):
@@ -66,3 +75,51 @@ class ReversalAdmin(RecordAdmin):
     list_select_related = ["organization", "topup"]
     search_fields = ["=number", "=organization__id"]
     ordering = ["-created_at"]
+
+
+@admin.register(UsageReport)
+class UsageReportAdmin(RecordAdmin):
+    list_display = [
+        "job_id",
+        "organization",
+        "state",
+        "units",
+        "unit",
+        "amount_micros",
+        "tries",
+        "problem",
+        "created_at",
+    ]
+    list_filter = ["state", "collector"]
+    list_select_related = ["organization"]
+    search_fields = ["=job_id", "=organization__id"]
+    ordering = ["-id"]
+    actions = ["retry"]
+
+    @admin.action(description="Try them again", permissions=["view"])
+    def retry(self, request: HttpRequest, queryset: models.QuerySet[UsageReport]) -> None:
+        for report in queryset:
+            outbox.retry(report)
+        self.message_user(request, f"{queryset.count()} will be tried again.")
+
+
+@admin.register(UsageLine)
+class UsageLineAdmin(RecordAdmin):
+    list_display = ["id", "organization", "amount_micros", "cents", "number", "closed_at", "problem"]
+    list_select_related = ["organization"]
+    search_fields = ["=number", "=organization__id"]
+    ordering = ["-id"]
+
+
+@admin.register(RateClass)
+class RateClassAdmin(RecordAdmin):
+    list_display = ["event_name", "unit", "micros_per_unit", "meter", "price"]
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(RecordAdmin):
+    list_display = ["number", "organization", "title", "status", "total_cents", "issued_at"]
+    list_filter = ["status"]
+    list_select_related = ["organization"]
+    search_fields = ["=number", "=title", "=organization__id"]
+    ordering = ["-id"]

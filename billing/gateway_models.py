@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Organization, User
 from accounts.tenancy import OrgQuerySet
-from billing.money import format_usd
+from billing.money import MICROS, format_usd
 
 Row_co = TypeVar("Row_co", bound="Due", covariant=True)
 
@@ -73,6 +73,10 @@ class Due(models.Model):
         abstract = True
 
 
+# States of a subscription in which use is billed.
+PAYING = {"active", "trialing", "past_due"}
+
+
 class Customer(Due):
     """What Stripe calls the organization, the card it may charge while nobody is there, the subscription."""
 
@@ -86,6 +90,8 @@ class Customer(Due):
     subscription_status = models.CharField(max_length=30, blank=True)
     # The prices that are subscribed to.
     subscribed = models.JSONField(default=list, blank=True)
+    # Less than a cent: what the last line left for the next one.
+    carried_micros = models.PositiveIntegerField(default=0)
 
     objects = DueQuerySet["Customer"].as_manager()
 
@@ -100,6 +106,10 @@ class Customer(Due):
 
     def __str__(self) -> str:
         return self.number
+
+    @property
+    def billed(self) -> bool:
+        return self.subscription_status in PAYING
 
 
 class TopUpStatus(models.TextChoices):
@@ -203,6 +213,129 @@ class Reversal(Due):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.number} {self.status}"
+
+
+class ReportState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    SENT = "sent", "Counted by the meter"
+    LINED = "lined", "On a line"
+    STOPPED = "stopped", "Nobody knows"
+    FAILED = "failed", "Refused"
+
+
+class RateClass(models.Model):
+    """What one unit costs, and the meter and price at Stripe that count and rate such units."""
+
+    # Counts micro-dollars: for whatever has no meter of its own.
+    MICRO_EVENT = "voicereel_micros"
+
+    unit = models.CharField(max_length=10)
+    micros_per_unit = models.BigIntegerField()
+    event_name = models.CharField(max_length=80, unique=True)
+    meter = models.CharField(max_length=80)
+    price = models.CharField(max_length=80)
+
+    class Meta:
+        verbose_name_plural = "rate classes"
+        constraints = [models.UniqueConstraint(fields=["unit", "micros_per_unit"], name="rate_class_once")]
+
+    def __str__(self) -> str:
+        return self.event_name
+
+
+class UsageLine(Due):
+    """Use on the customer's next invoice as one line. One is open for an organization, and closed when its day ends."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    amount_micros = models.BigIntegerField(default=0)
+    cents = models.BigIntegerField(default=0)
+    closed_at = models.DateTimeField(null=True)
+    # Stripe's; blank until it is there, and for a line of less than a cent.
+    number = models.CharField(max_length=80, blank=True)
+
+    objects = DueQuerySet["UsageLine"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization"], condition=Q(closed_at=None), name="usage_line_one_open"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="usage_line_history"),
+            models.Index(fields=["due_at"], condition=Q(waiting=True), name="usage_line_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{format_usd(self.amount_micros)} USD"
+
+
+class UsageReport(Due):
+    """The outbox: what one postpaid job cost, written in the transaction of its capture."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    job_id = models.UUIDField(unique=True)
+    model = models.CharField(max_length=80, blank=True)
+    unit = models.CharField(max_length=10)
+    units = models.BigIntegerField()
+    micros_per_unit = models.BigIntegerField()
+    amount_micros = models.BigIntegerField()
+    collector = models.CharField(max_length=20)
+    state = models.CharField(max_length=10, choices=ReportState, default=ReportState.WAITING)
+    # What is sent, decided before the first try: every later try says the same.
+    event_name = models.CharField(max_length=80, blank=True)
+    value = models.BigIntegerField(default=0)
+    customer = models.CharField(max_length=80, blank=True)
+    first_tried_at = models.DateTimeField(null=True)
+    line = models.ForeignKey(
+        UsageLine, on_delete=models.PROTECT, null=True, related_name="reports", db_index=False
+    )
+
+    objects = DueQuerySet["UsageReport"].as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "created_at"], name="usage_report_by_time"),
+            models.Index(fields=["due_at"], condition=Q(waiting=True), name="usage_report_due"),
+            models.Index(fields=["line"], condition=Q(line__isnull=False), name="usage_report_by_line"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} {format_usd(self.amount_micros)} USD"
+
+    @property
+    def identifier(self) -> str:
+        return f"job:{self.job_id}"
+
+
+class Invoice(Due):
+    """An invoice that Stripe made, as it was when it was last looked at."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    number = models.CharField(max_length=80, unique=True)
+    title = models.CharField(max_length=80, blank=True)
+    status = models.CharField(max_length=20, blank=True)
+    total_cents = models.BigIntegerField(default=0)
+    page = models.URLField(max_length=500, blank=True)
+    pdf = models.URLField(max_length=500, blank=True)
+    # What the books have taken in for it.
+    credited_micros = models.BigIntegerField(default=0)
+    issued_at = models.DateTimeField(null=True)
+
+    objects = DueQuerySet["Invoice"].as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="invoice_history"),
+            models.Index(fields=["due_at"], condition=Q(waiting=True), name="invoice_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title or self.number} {self.status}"
+
+    @property
+    def usd(self) -> str:
+        return format_usd(self.total_cents * MICROS // 100)
 
 
 class EventState(models.TextChoices):

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 
-from billing import customers, gateway, reversals, topups
+from billing import customers, gateway, outbox, reversals, subscriptions, topups
 from billing.errors import GatewayError, GatewayRefused
 from billing.gateway_models import Customer, EventState, ReversalKind, StripeEvent, TopUp, TopUpStatus
 from billing.wake import wake
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 60
 TRIES = 30
 MISSING = "resource_missing"
+
+THIN_KINDS = ("v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found")
 
 Handler = Callable[[StripeEvent], None]
 
@@ -153,6 +155,19 @@ def _subscription(event: StripeEvent) -> None:
     _look_at_customer(subscription=event.subject)
 
 
+def _invoice(event: StripeEvent) -> None:
+    subscriptions.notice(event.subject)
+
+
+def _meter_errors(event: StripeEvent) -> None:
+    """Meters count later than they answer; what they could not count comes back like this."""
+    told = gateway.thin_event(event.number).get("data") or {}
+    log.error("Stripe could not count use: %s", told.get("developer_message_summary", ""))
+    for error in (told.get("reason") or {}).get("error_types", ()):
+        for sample in error.get("sample_errors", ()):
+            outbox.refused((sample.get("request") or {}).get("identifier", ""), str(error.get("code", "")))
+
+
 def _look_at_customer(**which: str) -> None:
     for pk in Customer.objects.filter(**which).values_list("pk", flat=True):
         Customer.objects.hint(pk)
@@ -225,6 +240,20 @@ def _handlers() -> dict[str, Handler]:
             "customer.subscription.resumed",
             "customer.subscription.trial_will_end",
         ),
+        _invoice: (
+            "invoice.created",
+            "invoice.finalized",
+            "invoice.updated",
+            "invoice.sent",
+            "invoice.paid",
+            "invoice.payment_succeeded",
+            "invoice.payment_failed",
+            "invoice.payment_action_required",
+            "invoice.overdue",
+            "invoice.voided",
+            "invoice.marked_uncollectible",
+        ),
+        _meter_errors: THIN_KINDS,
     }
     return {kind: handler for handler, kinds in groups.items() for kind in kinds}
 

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from accounts.models import ApiKey, Organization, User
 from accounts.tenancy import OrgQuerySet
+from billing import outbox
 from billing.errors import (
     AlreadyResolved,
     BillingError,
@@ -184,8 +185,9 @@ def raise_hold(job_id: UUID, amount_micros: int) -> Hold:
     return found
 
 
-def capture(job_id: UUID, amount_micros: int, *, billed_ms: int = 0) -> int:
-    """Takes the price, at most the hold, and returns the rest; answers what was taken. `billed_ms` of video, for usage.
+def capture(job_id: UUID, amount_micros: int, *, billed_ms: int = 0, use: outbox.Use | None = None) -> int:
+    """Takes the price, at most the hold, and returns the rest; answers what was taken. `billed_ms` of video, for usage;
+    `use` says the same in the units of its price, in which postpaid jobs are reported.
 
     A second capture answers the first's amount and posts nothing. After a release it raises AlreadyResolved.
     """
@@ -213,6 +215,7 @@ def capture(job_id: UUID, amount_micros: int, *, billed_ms: int = 0) -> int:
     ]
     found.billed_ms = billed_ms
     _resolve(found, HoldStatus.CAPTURED, moves, taken)
+    outbox.enqueue(found, taken, use)
     return taken
 
 

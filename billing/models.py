@@ -13,11 +13,29 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, BillingMode, Organization
 from accounts.tenancy import OrgQuerySet
-from billing.gateway_models import Customer, Reversal, StripeEvent, TopUp
+from billing.gateway_models import (
+    Customer,
+    Invoice,
+    RateClass,
+    Reversal,
+    StripeEvent,
+    TopUp,
+    UsageLine,
+    UsageReport,
+)
 from billing.money import format_usd
 
 # Django finds models here.
-__all__ = ["Customer", "Reversal", "StripeEvent", "TopUp"]
+__all__ = [
+    "Customer",
+    "Invoice",
+    "RateClass",
+    "Reversal",
+    "StripeEvent",
+    "TopUp",
+    "UsageLine",
+    "UsageReport",
+]
 
 MILLISECONDS = 1000
 

@@ -10,5 +10,7 @@ urlpatterns = [
     path("billing", views.billing_page, name="billing"),
     path("billing/topups", views.topup, name="topup"),
     path("billing/topups/<uuid:topup_id>/return", views.topup_return, name="topup_return"),
+    path("billing/subscribe", views.subscribe, name="subscribe"),
+    path("billing/portal", views.portal, name="billing_portal"),
     path("billing/stripe/webhook", views.stripe_webhook, name="stripe_webhook"),
 ]

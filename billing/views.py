@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -10,8 +11,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.models import BillingMode
 from accounts.tenancy import Caller, org_view
-from billing import gateway, inbox, ledger, topups
+from billing import gateway, inbox, ledger, subscriptions, topups
 from billing.errors import BillingError
 from billing.forms import TopUpForm
 from billing.gateway_models import Customer, TopUp, TopUpStatus
@@ -62,6 +64,31 @@ def topup_return(request: HttpRequest, caller: Caller, topup_id: uuid.UUID) -> H
     return redirect("billing")
 
 
+@require_POST
+@org_view("billing:write")
+def subscribe(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """To the page on which a postpaid organization agrees to its monthly invoice."""
+    if caller.organization.billing_mode != BillingMode.POSTPAID:
+        messages.error(request, "This organization pays before. Ask the operator to be invoiced instead.")
+        return redirect("billing")
+    return _to_stripe(request, caller, subscriptions.subscribe)
+
+
+@require_POST
+@org_view("billing:write")
+def portal(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """To Stripe's page for cards, addresses and invoices. What is changed there is told by events."""
+    return _to_stripe(request, caller, subscriptions.open_portal)
+
+
+def _to_stripe(request: HttpRequest, caller: Caller, verb: Callable[[Caller], str]) -> HttpResponse:
+    try:
+        return HttpResponseRedirect(verb(caller), status=SEE_OTHER)
+    except BillingError as error:
+        messages.error(request, error.message)
+        return redirect("billing")
+
+
 @csrf_exempt
 @require_POST
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
@@ -81,6 +108,8 @@ def _page(request: HttpRequest, caller: Caller, form: TopUpForm, status: int = 2
         "held": format_usd(books.held_micros),
         "customer": Customer.objects.for_org(organization).first(),
         "topups": topups.newest(organization),
+        "postpaid": organization.billing_mode == BillingMode.POSTPAID,
+        "invoices": subscriptions.invoices(organization),
         "form": form,
     }
     return render(request, "billing/billing.html", context, status=status)

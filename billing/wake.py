@@ -11,7 +11,16 @@ from celery import current_app
 from django.db import transaction
 from django.db.models.functions import Now
 
-from billing.gateway_models import Customer, DueQuerySet, Reversal, StripeEvent, TopUp
+from billing.gateway_models import (
+    Customer,
+    DueQuerySet,
+    Invoice,
+    Reversal,
+    StripeEvent,
+    TopUp,
+    UsageLine,
+    UsageReport,
+)
 
 BATCH = 200
 # A wake-up published at commit gets this long before it is doubted.
@@ -30,6 +39,9 @@ def due() -> Iterator[tuple[str, ...]]:
         ("billing.refresh_topup", TopUp.objects.all()),
         ("billing.refresh_reversal", Reversal.objects.all()),
         ("billing.refresh_customer", Customer.objects.all()),
+        ("billing.refresh_invoice", Invoice.objects.all()),
+        ("billing.report_use", UsageReport.objects.all()),
+        ("billing.send_line", UsageLine.objects.all()),
     )
     for task, rows in waiting:
         for pk in rows.due().filter(due_at__lte=Now() - GRACE).values_list("pk", flat=True)[:BATCH]:

@@ -23,6 +23,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from billing import ledger
+from billing.outbox import Use
 from billing.quotes import Quote
 from jobs import fetch, media, notify, storage
 from jobs.events import transition
@@ -180,7 +181,8 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
         )
         if won:
             Asset.objects.bulk_create([item.asset for item in saved])
-            captured = ledger.capture(job.id, quote.total_micros, billed_ms=quote.billed_ms)
+            use = Use(quote.unit, quote.billed_units, quote.micros_per_unit)
+            captured = ledger.capture(job.id, quote.total_micros, billed_ms=quote.billed_ms, use=use)
             if captured != quote.total_micros:
                 log.error(
                     "job %s captured %s of %s", job.pk, captured, quote.total_micros, extra={"job": job.pk}

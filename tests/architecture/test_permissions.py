@@ -213,6 +213,8 @@ PAGES: dict[str, list[Page]] = {
     "jobs/<uuid:job_id>/delete": [Page("post", MAKERS, stranger=404)],
     "billing": [Page("get", EVERYBODY - {"viewer"})],
     "billing/topups": [Page("post", PAYERS)],
+    "billing/subscribe": [Page("post", PAYERS)],
+    "billing/portal": [Page("post", PAYERS)],
     "billing/topups/<uuid:topup_id>/return": [Page("get", EVERYBODY - {"viewer"}, stranger=404)],
     "keys": [Page("get", MAKERS)],
     "keys/<uuid:key_id>/revoke": [Page("post", MAKERS, stranger=404)],

@@ -151,7 +151,7 @@ def create_price(world: World, params: Object) -> Object:
     recurring = params.get("recurring")
     if recurring and recurring.get("meter"):
         world.get("billing.meter", recurring["meter"], "recurring[meter]")
-    price = world.create("price", params)
+    price = world.create("price", {"active": True, **params})
     price["type"] = "recurring" if recurring else "one_time"
     price["recurring"] = recurring and {
         "interval": recurring["interval"],

@@ -129,7 +129,7 @@ class World:
 
     def new(self, kind: str, **fields: Any) -> Object:
         made = contract.blank(kind)
-        number = f"{PREFIXES[kind]}{next(self.numbers):08d}"
+        number = fields.get("id") or f"{PREFIXES[kind]}{next(self.numbers):08d}"
         made |= {"id": number, **({"created": self.now} if "created" in made else {}), **fields}
         contract.check_object(made)
         self.objects[number] = made
@@ -227,7 +227,8 @@ def _wanted(known: Object, params: Object) -> bool:
 
 def _matches(known: Object, name: str, value: Any) -> bool:
     if name == "created" and isinstance(value, dict):
-        return bool(value.get("gte", 0) <= known["created"] <= value.get("lte", known["created"]))
+        at = known.get("created", known.get("date"))  # invoice items have their own word for it
+        return bool(value.get("gte", 0) <= at <= value.get("lte", at))
     if name == "lookup_keys":
         return known.get("lookup_key") in value
     if name == "types":

@@ -1,0 +1,109 @@
+"""What must stand ready in the Stripe account: meters, prices, the portal, where events go.
+
+Everything is looked for before it is made, so it may be run again after every change of the price book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from billing import gateway
+from billing.gateway import MICROS_PER_CENT
+from billing.gateway_models import RateClass
+from billing.inbox import HANDLERS, THIN_KINDS
+from billing.models import Price
+
+PRODUCT = "voicereel_use"
+
+
+@dataclass(frozen=True)
+class Done:
+    """One thing that is there now. `secret` is told only when an endpoint is made."""
+
+    what: str
+    number: str
+    made: bool
+    secret: str = ""
+
+
+def set_up() -> Iterator[Done]:
+    yield _product()
+    yield from _rate_class("micro", 1)
+    for unit, micros in _rates():
+        yield from _rate_class(unit, micros)
+    yield _portal()
+    yield _endpoint()
+    yield _destination()
+
+
+def _rates() -> list[tuple[str, int]]:
+    """Every price of the book, past ones too: jobs may still run at them."""
+    rates = Price.objects.filter(micros_per_unit__gt=1).values_list("unit", "micros_per_unit")
+    return list(rates.distinct().order_by("unit", "micros_per_unit"))
+
+
+def _product() -> Done:
+    known = gateway.product(PRODUCT)
+    made = known or gateway.create_product(number=PRODUCT, name="Voicereel videos")
+    return Done("product", made["id"], not known)
+
+
+def _rate_class(unit: str, micros: int) -> Iterator[Done]:
+    event = RateClass.MICRO_EVENT if unit == "micro" else f"voicereel_{unit}s_at_{micros}"
+    label = "Videos" if unit == "micro" else f"{unit.capitalize()}s at {Decimal(micros) / 1_000_000} USD"
+    meter = gateway.meter_named(event)
+    found = meter or gateway.create_meter(event_name=event, label=label)
+    yield Done("meter", event, not meter)
+    price = gateway.price_named(event)
+    rated = price or gateway.create_price(
+        name=event, product=PRODUCT, meter=found["id"], cents=Decimal(micros) / MICROS_PER_CENT, label=label
+    )
+    yield Done("price", event, not price)
+    RateClass.objects.update_or_create(
+        unit=unit,
+        micros_per_unit=micros,
+        defaults={"event_name": event, "meter": found["id"], "price": rated["id"]},
+    )
+
+
+def _portal() -> Done:
+    known = gateway.portal()
+    made = known or gateway.create_portal(return_to=settings.PUBLIC_URL + reverse("billing"))
+    return Done("portal", made["id"], not known)
+
+
+def webhook_address() -> str:
+    return str(settings.PUBLIC_URL + reverse("stripe_webhook"))
+
+
+def _endpoint() -> Done:
+    address = webhook_address()
+    kinds = sorted(kind for kind in HANDLERS if kind not in THIN_KINDS)
+    for known in gateway.endpoints():
+        if known["url"] == address and known["api_version"] == gateway.API_VERSION:
+            if sorted(known["enabled_events"]) != kinds:
+                gateway.change_endpoint(known["id"], kinds=kinds)
+            return Done("webhook endpoint", known["id"], made=False)
+    made = gateway.create_endpoint(address=address, kinds=kinds)
+    return Done("webhook endpoint", made["id"], made=True, secret=made["secret"])
+
+
+def _destination() -> Done:
+    """Meters report what they could not count by thin events, which go to a destination of their own."""
+    address = webhook_address()
+    for known in gateway.destinations():
+        if _address(known) == address:
+            return Done("thin event destination", known["id"], made=False)
+    made = gateway.create_destination(address=address, kinds=list(THIN_KINDS))
+    secret = made["webhook_endpoint"]["signing_secret"]
+    return Done("thin event destination", made["id"], made=True, secret=secret)
+
+
+def _address(destination: dict[str, Any]) -> str:
+    return str((destination.get("webhook_endpoint") or {}).get("url", ""))
