@@ -243,6 +243,7 @@ PROVIDERS = {
     "wavespeed": "providers.wavespeed.adapter.WaveSpeedAdapter",
     "dashscope": "providers.dashscope.adapter.DashScopeAdapter",
     "inferencesh": "providers.inferencesh.adapter.InferenceShAdapter",
+    "openai_videos": "providers.openai_videos.adapter.OpenAIVideosAdapter",
     "local": "providers.local.adapter.LocalAdapter",
     "fake": "providers.fake.adapter.FakeAdapter",
 }

@@ -24,6 +24,7 @@ from tests.jobs import drive
 from tests.jobs.drive import SAMPLES
 from tests.vendors.dashscope import double as dashscope
 from tests.vendors.inferencesh import double as inferencesh
+from tests.vendors.openai_videos import double as openai_videos
 from tests.vendors.server import Vendor, running
 from tests.vendors.wavespeed import double as wavespeed
 
@@ -155,6 +156,7 @@ class VendorStand(Stand):
     secret: ClassVar[str] = ""
     ending: ClassVar[Any]
     ending_code: ClassVar[str]
+    refusal_code: ClassVar[str] = "content_refused"
     # Troubles that mean: the answer is lost, but the order was taken; or it was not taken.
     LOSES = ("cut_after", "error_after", "garbage", "wrong_type", "huge")
     MISSES = ("cut_before", "error")
@@ -232,6 +234,20 @@ class InferenceShStand(VendorStand):
     ending, ending_code = "failed", "provider_failed"
     FINDS = False
     UPLOADS = "upload"
+
+
+class OpenAIVideosStand(VendorStand):
+    slug = "openai_videos"
+    double = openai_videos.OpenAIVideos
+    key = openai_videos.KEY
+    ending, ending_code = "failed", "provider_failed"
+    refusal_code = "input_unsuitable"
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"settings": {"exclusive": True}}
+
+    def base_url(self) -> str:
+        return f"{self.vendor.url}/v1"
 
 
 @contextmanager

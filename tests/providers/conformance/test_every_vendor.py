@@ -68,7 +68,7 @@ def job(vendor_stand, caller):
 def test_a_refusal_is_told_in_our_words(vendor_stand, caller):
     vendor_stand.trouble("refusal")
     job = ended(submit(caller, vendor_stand.request()))
-    assert (job.status, job.error_code) == (Status.FAILED, "content_refused")
+    assert (job.status, job.error_code) == (Status.FAILED, vendor_stand.refusal_code)
     assert Attempt.objects.get().note  # the operator reads why
     assert vendor_stand.orders() == 0
     assert is_free(vendor_stand)
