@@ -17,7 +17,7 @@ from accounts.models import Organization
 from accounts.scopes import ALL_SCOPES, ROLE_SCOPES, SCOPES
 from billing.models import Price, Tier, Unit
 from billing.money import format_usd
-from jobs import notify, submit
+from jobs import notify, submit, uploads, webhooks
 from jobs.dialects.rest import errors, idempotency, stream
 from jobs.dialects.rest.views import base
 from jobs.dialects.rest.wire import orders
@@ -190,14 +190,29 @@ def failure_codes() -> str:
     return "\n\n".join(_code(code, *failure) for code, failure in sorted(errors.FAILURES.items()))
 
 
+def unfit_codes() -> str:
+    rows = ([f"`{code}`", *words] for code, words in sorted(errors.UNFIT.items()))
+    return table(["code", "meaning", "what helps"], rows)
+
+
 def _code(code: str, meaning: str, remedy: str, again: bool) -> str:  # noqa: FBT001  a row of the catalogue
     helps = "Trying again helps." if again else "Trying again as it is does not help."
     return f"#### `{code}`\n\n{meaning} {remedy} *{helps}*"
 
 
+def webhook_schedule() -> str:
+    return ", ".join(_about(seconds) for seconds in notify.PLANNED)
+
+
+def _about(seconds: float) -> str:
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= size)
+    return f"{seconds / size:.3g} {unit}"
+
+
 FACTS: dict[str, Fact] = {
     "error_codes": error_codes,
     "failure_codes": failure_codes,
+    "unfit_codes": unfit_codes,
     "base_url": lambda: settings.PUBLIC_URL,
     "tiers": tiers,
     "prices": prices,
@@ -217,6 +232,12 @@ FACTS: dict[str, Fact] = {
     "tag_most": lambda: str(orders.MAX_TAG),
     "key_most": lambda: str(idempotency.MAX_KEY),
     "beat": lambda: span(stream.BEAT_SECONDS),
+    "webhook_schedule": webhook_schedule,
+    "webhook_log": lambda: span(86_400 * settings.WEBHOOK_LOG_DAYS),
+    "endpoints_most": lambda: str(webhooks.MAX_ENDPOINTS),
+    "failing_days": lambda: str(notify.FAILING_DAYS),
+    "secret_overlap": lambda: span(webhooks.OVERLAP.total_seconds()),
+    "ticket_life": lambda: span(uploads.TICKET_SECONDS),
     "webhook_tries": lambda: str(len(notify.WAITS) + 1),
     "webhook_hours": lambda: f"{sum(notify.WAITS) / 3600:.1f} hours",
     "webhook_patience": lambda: span(settings.WEBHOOK_TIMEOUT_SECONDS),

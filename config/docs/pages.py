@@ -47,6 +47,7 @@ SECTIONS: Mapping[str, tuple[Page, ...]] = {
         Page("events", "Streams and feed"),
         Page("webhooks", "Webhooks"),
         Page("errors", "Errors"),
+        Page("usage", "Balance and usage"),
         Page("limits", "Limits"),
         Page("api", "API reference"),
     ),

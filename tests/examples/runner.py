@@ -59,7 +59,9 @@ def run(examples: list[Example], folder: Path, env: dict[str, str]) -> list[Ran]
     programs.mkdir()
     for name in ("curl", "jq", "node"):
         (programs / name).symlink_to(tool(name))
-    (programs / "python").symlink_to(sys.executable)
+    python = programs / "python"  # not a link: it would forget which packages are installed
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
     env = {**os.environ, **env, "PATH": f"{programs}:{os.environ['PATH']}"}
     for example in examples:
         if name := example.options.get("file"):

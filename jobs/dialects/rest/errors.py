@@ -225,6 +225,19 @@ FAILURES: Final[dict[str, Failure]] = {
     "provider_throttled": Failure("The renderers are too busy.", "Order again later.", again=True),
 }
 
+# Why a picture is not fit: what a look at it found. Code: meaning, remedy.
+UNFIT: Final[dict[str, tuple[str, str]]] = {
+    "face_not_found": ("There is no face.", "Use a picture of one person, seen from the front."),
+    "face_many": ("There is more than one person.", "Crop it to one."),
+    "face_small": ("The face is too small.", "Crop the picture closer."),
+    "face_dark": ("The face is too dark.", "Use a picture with more light."),
+    "face_turned": ("The head is turned, or an eye is hidden.", "Use a picture that looks into the camera."),
+    "body_cut": ("The person is cut off.", "Use a picture with more around them."),
+    "image_blurred": ("The face is out of focus.", "Use a sharper picture."),
+    "image_too_small": ("The picture is too small.", "Use a larger one."),
+    "image_too_large": ("The picture is too large.", "Scale it down."),
+}
+
 FILE_CODES: Final = (
     *("file_empty", "file_too_large", "content_type_invalid", "not_media", "media_too_long"),
     *("image_unreadable", "image_too_large", "image_too_small", "audio_unreadable", "audio_empty"),
