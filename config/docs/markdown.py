@@ -69,7 +69,7 @@ def render(text: str) -> Rendered:
     tokens = parser().parse(text, env)
     title = tokens[1].content if tokens and tokens[0].tag == "h1" else ""
     body = tokens[3:] if title else tokens
-    first = next((token for token in body if token.type == "inline"), None)
+    first = next((body[at + 1] for at, token in enumerate(body) if token.type == "paragraph_open"), None)
     return Rendered(
         title=title,
         description=_plain(first) if first else "",
