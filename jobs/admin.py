@@ -12,7 +12,8 @@ from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
 from accounts.tenancy import Caller
 from jobs.cancel import cancel
 from jobs.errors import Conflict
-from jobs.models import Asset, Attempt, Delivery, Job
+from jobs.models import Asset, Attempt, Delivery, DeliveryTry, Job, WebhookEndpoint
+from jobs.webhooks import replay
 from providers import catalogue
 
 DIALECTS = ("rest", "wavespeed", "dashscope", "inferencesh")
@@ -84,8 +85,32 @@ class AssetAdmin(LongList, ReadOnly, Page[Asset]):
     list_select_related = ["organization"]
 
 
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(LongList, ReadOnly, Page[WebhookEndpoint]):
+    list_display = ["id", "organization", "url", "enabled", "disabled_reason", "failing_since", "deleted_at"]
+    list_filter = ["enabled", "disabled_reason"]
+    list_select_related = ["organization"]
+    exclude = ["sealed", "previous_sealed"]
+
+
+class TryInline(ReadOnly, Table[DeliveryTry, Delivery]):
+    model = DeliveryTry
+    readonly_fields = ["at", "status", "answer", "duration_ms"]
+    fields = [*readonly_fields]
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(LongList, ReadOnly, Page[Delivery]):
     found_by = ("pk", "job_id")
-    list_display = ["id", "job_id", "url", "status", "tries", "last_status", "due_at"]
+    inlines = [TryInline]
+    actions = ["replay_deliveries"]
+    list_display = ["id", "job_id", "type", "url", "status", "reason", "tries", "last_status", "due_at"]
     list_filter = ["status", one_of("dialect", lambda: DIALECTS)]
+
+    @admin.action(description="Send the selected deliveries again")
+    def replay_deliveries(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> None:
+        for delivery in chosen.select_related("organization"):
+            try:
+                replay(operator(request), delivery)
+            except Conflict as refusal:
+                self.message_user(request, f"{delivery.pk}: {refusal.message}", messages.WARNING)

@@ -31,7 +31,7 @@ WITH RECURSIVE lanes AS (  -- a probe of the index for each lane, however many d
     UNION ALL
     SELECT (SELECT d.lane FROM jobs_delivery d WHERE d.status = 'due' AND d.lane > lanes.lane ORDER BY d.lane LIMIT 1)
     FROM lanes WHERE lanes.lane IS NOT NULL
-), state AS (
+), state AS MATERIALIZED (
     SELECT lane,
         (SELECT count(*) FROM jobs_delivery f
          WHERE f.lane = lanes.lane AND f.status = 'due' AND f.lease_until > statement_timestamp()) AS flying,
@@ -54,9 +54,10 @@ WITH RECURSIVE lanes AS (  -- a probe of the index for each lane, however many d
 ), put_off AS (
     UPDATE jobs_delivery d
     SET due_at = statement_timestamp() + least(
-        greatest(looked_at.until - statement_timestamp(), interval '1 s'), make_interval(secs => %(put_off)s)
+        greatest((SELECT until FROM looked_at l WHERE l.id = d.id) - statement_timestamp(), interval '1 s'),
+        make_interval(secs => %(put_off)s)
     )
-    FROM looked_at WHERE d.id = looked_at.id AND looked_at.until IS NOT NULL AND d.status = 'due'
+    WHERE d.id = ANY (ARRAY(SELECT id FROM looked_at WHERE until IS NOT NULL)) AND d.status = 'due'
 ), in_line AS (
     SELECT *, row_number() OVER (PARTITION BY lane ORDER BY due_at, event_id) AS place
     FROM looked_at WHERE until IS NULL

@@ -446,7 +446,7 @@ class Delivery(models.Model):
         # All but the last two know only what is still to be sent. jobs.lanes reads them: the next of a lane, what stands
         # before it, how many of the lane are on their way, and whether one of them has failed before.
         indexes = [
-            models.Index(fields=["lane", "due_at"], name="delivery_due", condition=Q(status="due")),
+            models.Index(fields=["lane", "due_at", "event"], name="delivery_due", condition=Q(status="due")),
             models.Index(fields=["lane", "job", "event"], name="delivery_before", condition=Q(status="due")),
             models.Index(
                 fields=["lane"], name="delivery_flying", condition=Q(status="due", lease_until__isnull=False)

@@ -50,10 +50,10 @@ def _in_force() -> list[PlatformKey]:
     """The newest key first; it is made when it is first asked for."""
     rows = PlatformKey.objects.filter(Q(until=None) | Q(until__gt=Now())).order_by("-created_at", "kid")
     found = list(rows)
-    if not any(key.until is None for key in found):
-        _made()
-        found = list(rows)
-    return found
+    if any(key.until is None for key in found):
+        return found
+    _made()
+    return list(rows.all())
 
 
 def _made() -> PlatformKey:

@@ -7,6 +7,8 @@ from django.db import connection
 # A function of ours stands before the server's own on the search path; column defaults name theirs by number, so they
 # are set anew. All of it ends with the test's transaction.
 SETUP = """
+SET CONSTRAINTS ALL IMMEDIATE;
+SET CONSTRAINTS ALL DEFERRED;
 CREATE SCHEMA ahead;
 CREATE FUNCTION ahead.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT pg_catalog.clock_timestamp() + current_setting('ahead.by')::interval

@@ -180,7 +180,10 @@ ERRORS: Final[dict[str, Entry]] = {
     "webhook_limit": Entry(409, "There are as many endpoints as there may be.", "Delete one first."),
     "webhook_disabled": Entry(409, "The endpoint is disabled.", "Enable it: PATCH it with `enabled: true`."),
     "webhook_test_pending": Entry(
-        409, "The test before this one is still on its way.", "Look at its delivery, or try again later."
+        409,
+        "The test before this one is still on its way.",
+        "Look at its delivery, or try again later.",
+        again=True,
     ),
     "delivery_not_found": Entry(
         404, "There is no such delivery.", "They are kept for thirty days; or it is another tenant's."
@@ -189,6 +192,7 @@ ERRORS: Final[dict[str, Entry]] = {
         409,
         "The delivery is still being tried.",
         "It needs no replay; `next_try_at` says when it is next tried.",
+        again=True,
     ),
 }
 
