@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -38,8 +39,7 @@ hub = _Hub()
 
 
 # One statement, so that telling an organization's endpoints costs one that has none nothing.
-APPEND = """
-WITH event AS (
+EVENT = """event AS (
     INSERT INTO jobs_jobevent (organization_id, job_id, type, data)
     VALUES (%(organization)s, %(job)s, %(type)s, %(data)s)
     RETURNING id, at
@@ -52,17 +52,28 @@ WITH event AS (
     FROM event, jobs_webhookendpoint endpoint
     WHERE endpoint.organization_id = %(organization)s AND endpoint.enabled AND endpoint.events && %(names)s
 )
-SELECT id, at FROM event
 """
+APPEND = "WITH {event} SELECT id, at FROM event"
 
 
 def append(job: Job, kind: str, data: Mapping[str, Any] | None = None) -> JobEvent:
     """Write one event, and a delivery to each endpoint that asked for it. After the commit readers see the job as it is
     then, and streams wake.
     """
+    event, values = worded(job, kind, data)
+    with connection.cursor() as cursor:
+        cursor.execute(APPEND.format(event=EVENT), values)
+        event.id, event.at = cursor.fetchone()
+    snapshots.renew(job.organization_id, job.id)
+    announce(event)
+    return event
+
+
+def worded(job: Job, kind: str, data: Mapping[str, Any] | None) -> tuple[JobEvent, dict[str, Any]]:
+    """The event, and what EVENT must be given to write it."""
     event = JobEvent(organization_id=job.organization_id, job_id=job.id, type=kind, data=dict(data or {}))
     name = told_as(kind)
-    values: dict[str, Any] = {
+    return event, {
         "organization": job.organization_id,
         "job": job.id,
         "type": kind,
@@ -71,13 +82,12 @@ def append(job: Job, kind: str, data: Mapping[str, Any] | None = None) -> JobEve
         "names": [EVERYTHING, name],
         "dialect": OURS,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(APPEND, values)
-        event.id, event.at = cursor.fetchone()
-    snapshots.renew(job.organization_id, job.id)
-    channel = f"events:{job.organization_id}"
-    transaction.on_commit(lambda: hub.publish(channel, f"{job.id}:{event.id}"), robust=True)
-    return event
+
+
+def announce(event: JobEvent) -> None:
+    """Wake the streams after the commit."""
+    channel, message = f"events:{event.organization_id}", f"{event.job_id}:{event.id}"
+    transaction.on_commit(partial(hub.publish, channel, message), robust=True)
 
 
 def transition(

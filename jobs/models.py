@@ -165,6 +165,9 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
 
+    # There on a job that was accepted a moment ago: the event that tells of it.
+    first_event: JobEvent | None = None
+
     objects = JobQuerySet.as_manager()
 
     class Meta:

@@ -120,6 +120,16 @@ def read(organization_id: UUID, job_id: UUID, *, events: bool = False) -> Snapsh
     return _shown(found, organization_id)
 
 
+def keep(stored: Stored) -> None:
+    """Leave a snapshot whose row has been committed."""
+    if not connection.in_atomic_block:
+        shortcut().tell(lambda store: _keep(store, [stored]), None)
+
+
+def row_of(stored: Stored) -> Job:
+    return Snapshot(json.loads(stored.job)).job
+
+
 def renew(organization_id: UUID, *jobs: UUID) -> None:
     """When the running transaction has committed (at once outside of one), readers get these jobs as they are then."""
     renewal = Renewal(organization_id, jobs)

@@ -18,6 +18,7 @@ from tests.world import make_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+KEPT_MS = key_cache.KEPT_MS  # before the tests stretch it
 HERE, THERE = "203.0.113.7", "198.51.100.7"
 
 
@@ -28,8 +29,10 @@ def store() -> redis.Redis:
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch):
-    """On a busy machine Redis may be slow: that the long way is gone is not what is tested."""
+    """On a busy machine Redis may be slow, and seconds may pass between two lines of a test: nothing runs out here."""
     monkeypatch.setattr(shortcut, "SECONDS", 10.0)
+    monkeypatch.setattr(key_cache, "KEPT_MS", 600_000)
+    monkeypatch.setattr(key_cache, "FORGOTTEN_MS", 600_000)
     shortcut.shortcut.cache_clear()
     yield
     shortcut.shortcut.cache_clear()
@@ -102,19 +105,20 @@ def test_a_slow_request_brings_no_revoked_key_back(org, key):
         keys.authenticate(key, HERE)
 
 
-def test_a_word_that_was_lost_matters_for_five_seconds_at_most(org, key, store):
+def test_a_word_that_was_lost_matters_for_five_seconds_at_most(org, key, store, monkeypatch):
+    monkeypatch.setattr(key_cache, "KEPT_MS", KEPT_MS)
     keys.authenticate(key, HERE)
     ApiKey.objects.filter(organization=org).update(revoked_at=Now())  # and nobody is told
-    assert 0 < store.pttl(kept_name(key)) <= key_cache.KEPT_MS <= 5_000
+    assert 0 < store.pttl(kept_name(key)) <= KEPT_MS <= 5_000
     store.pexpire(kept_name(key), 0)
     with pytest.raises(KeyRevoked):
         keys.authenticate(key, HERE)
 
 
 def test_a_key_is_not_kept_beyond_its_end(org, key, store):
-    ApiKey.objects.filter(organization=org).update(expires_at=Now() + timedelta(seconds=3))
+    ApiKey.objects.filter(organization=org).update(expires_at=Now() + timedelta(seconds=60))
     keys.authenticate(key, HERE)
-    assert 0 < store.pttl(kept_name(key)) <= 3000
+    assert 0 < store.pttl(kept_name(key)) <= 60_000
 
 
 def test_networks_are_checked_every_time(org, store):

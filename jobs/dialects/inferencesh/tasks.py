@@ -44,6 +44,8 @@ def told(seen: Snapshot) -> dict[str, Any]:
 
 def events_of(job: Job) -> list[JobEvent]:
     """Oldest first."""
+    if job.first_event:
+        return [job.first_event]
     return list(JobEvent.objects.filter(job_id=job.pk).order_by("-id")[:MOST_EVENTS])[::-1]
 
 

@@ -21,7 +21,6 @@ from jobs.dialects.inferencesh.wire import lines, runs
 from jobs.dialects.inferencesh.wire import tasks as wire
 from jobs.errors import Conflict
 from jobs.live import let_go
-from jobs.models import Job
 from jobs.submit import checked_options, submit
 from providers import catalogue, routing
 
@@ -38,7 +37,7 @@ class Run(View):
             options["prompt"] = intake.prompt(self.caller, options["prompt"])
         checked_options(model, options)  # before any file is kept
         order = replace(order, inputs=intake.inputs(self.caller, order.inputs), options=options)
-        job = Job.objects.get(pk=submit(self.caller, order).pk)
+        job = submit(self.caller, order)
         return success(tasks.shown(job), [*wanted.notices, *self.preview(model.slug)])
 
     def preview(self, slug: str) -> list[dict[str, str]]:

@@ -50,7 +50,6 @@ class Jobs(View):
         """
         key = request.headers.get("Idempotency-Key", "")
         row = submit(self.caller, orders_wire.to_request(self.body, key))
-        row.refresh_from_db()
         return Response(self.shown(row), status=202, headers={"Location": f"/v1/jobs/{row.id}"})
 
     @operation(
@@ -153,7 +152,6 @@ class Retry(View):
                 "job_not_ended", "The job is still at work; it can be ordered again when it has ended."
             )
         again = submit(self.caller, orders_wire.same_again(row, request.headers.get("Idempotency-Key", "")))
-        again.refresh_from_db()
         return Response(self.shown(again), status=202, headers={"Location": f"/v1/jobs/{again.id}"})
 
 

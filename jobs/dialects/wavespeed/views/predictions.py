@@ -38,7 +38,6 @@ class Submit(View):
             idempotency_key=request.headers.get("Idempotency-Key", ""),
         )
         job = submit(self.caller, wanted.request)
-        job = Job.objects.get(pk=job.pk)
         if wanted.sync and (reason := waiting.wait_final(job.pk, request._request)):  # noqa: SLF001  the way to Django's own
             return success(timed_out(predictions.shown(job), reason))
         if wanted.sync:
