@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from accounts import audit
 from accounts.console import Audited, LongList, Page, ReadOnly, operator
 from billing import gateway_admin, ledger, prices, quotas
-from billing.models import Account, Hold, Limits, Price, Tier, Transfer, TransferKind
+from billing.models import Account, DayUse, Hold, Limits, Price, Tier, Transfer, TransferKind
 from billing.money import format_usd, parse_usd
 
 __all__ = ["gateway_admin"]  # Django looks for registrations here
@@ -55,6 +55,33 @@ class HoldAdmin(BooksAdmin):
     @admin.display(description="captured USD")
     def captured(self, hold: Hold) -> str:
         return format_usd(hold.captured_micros)
+
+
+@admin.register(DayUse)
+class DayUseAdmin(BooksAdmin):
+    list_display = [
+        "day",
+        "organization",
+        "model",
+        "resolution",
+        "provider",
+        "jobs",
+        "seconds",
+        "paid",
+        "cost",
+    ]
+
+    @admin.display(description="seconds")
+    def seconds(self, use: DayUse) -> int:
+        return use.billed_ms // 1000
+
+    @admin.display(description="paid USD")
+    def paid(self, use: DayUse) -> str:
+        return format_usd(use.micros)
+
+    @admin.display(description="cost USD")
+    def cost(self, use: DayUse) -> str:
+        return format_usd(use.cost_micros)
 
 
 class CreditForm(forms.ModelForm[Transfer]):

@@ -22,7 +22,7 @@ from uuid import UUID
 
 from accounts.models import ApiKey, Organization, User
 from accounts.tenancy import OrgQuerySet
-from billing import outbox
+from billing import outbox, rollups
 from billing.errors import (
     AlreadyResolved,
     BillingError,
@@ -185,9 +185,16 @@ def raise_hold(job_id: UUID, amount_micros: int) -> Hold:
     return found
 
 
-def capture(job_id: UUID, amount_micros: int, *, billed_ms: int = 0, use: outbox.Use | None = None) -> int:
-    """Takes the price, at most the hold, and returns the rest; answers what was taken. `billed_ms` of video, for usage;
-    `use` says the same in the units of its price, in which postpaid jobs are reported.
+def capture(
+    job_id: UUID,
+    amount_micros: int,
+    *,
+    billed_ms: int = 0,
+    use: outbox.Use | None = None,
+    made: rollups.Made = rollups.NOT_KNOWN,
+) -> int:
+    """Takes the price, at most the hold, and returns the rest; answers what was taken. `billed_ms` of video and how it
+    was `made` are for usage; `use` says the length in the units of its price, in which postpaid jobs are reported.
 
     A second capture answers the first's amount and posts nothing. After a release it raises AlreadyResolved.
     """
@@ -216,6 +223,7 @@ def capture(job_id: UUID, amount_micros: int, *, billed_ms: int = 0, use: outbox
     found.billed_ms = billed_ms
     _resolve(found, HoldStatus.CAPTURED, moves, taken)
     outbox.enqueue(found, taken, use)
+    rollups.count(found, taken, made)
     return taken
 
 

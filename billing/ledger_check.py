@@ -102,6 +102,21 @@ RULES = {
             AS side (name, expected, found)
         WHERE coalesce(side.expected, 0) <> coalesce(side.found, 0)
     """,
+    "the days of use are the fold of the captured holds": """
+        SELECT concat('use of ', coalesce(d.model, h.model), ' by ', coalesce(d.organization_id, h.organization_id),
+                      ' ', side.name),
+               coalesce(side.expected, 0), coalesce(side.found, 0)
+        FROM (
+            SELECT organization_id, model, sum(jobs) AS jobs, sum(billed_ms) AS ms, sum(micros) AS micros
+            FROM billing_dayuse GROUP BY organization_id, model
+        ) d FULL JOIN (
+            SELECT organization_id, model, count(*) AS jobs, sum(billed_ms) AS ms, sum(captured_micros) AS micros
+            FROM billing_hold WHERE status = 'captured' GROUP BY organization_id, model
+        ) h ON h.organization_id = d.organization_id AND h.model = d.model
+        CROSS JOIN LATERAL (VALUES ('jobs', h.jobs, d.jobs), ('ms', h.ms, d.ms), ('micros', h.micros, d.micros))
+            AS side (name, expected, found)
+        WHERE coalesce(side.expected, 0) <> coalesce(side.found, 0)
+    """,
 }
 # Two passes over the transfers feed all rules. A release is what came back when the hold was resolved: what a
 # lowered hold gave back before is part of no resolution, and its reference says so.

@@ -301,6 +301,40 @@ class MonthSpend(models.Model):
         return f"{self.month:%Y-%m} {format_usd(self.spent_micros)} USD"
 
 
+class DayUse(models.Model):
+    """What was captured on a day, folded: one row for each mixture of what it may be asked for. Written by the capture
+    itself, under its organization's lock, so it is never behind. Blank: not known then; no key: the dashboard.
+    """
+
+    day = models.DateField(help_text="In UTC.")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    model = models.CharField(max_length=80)
+    resolution = models.CharField(max_length=10, blank=True)
+    provider = models.CharField(max_length=32, blank=True)
+    jobs = models.PositiveIntegerField()
+    billed_ms = models.BigIntegerField()
+    micros = models.BigIntegerField(help_text="What customers paid, in micro-dollars.")
+    cost_micros = models.BigIntegerField(help_text="What providers were paid, in micro-dollars.")
+
+    objects = OrgQuerySet["DayUse"].as_manager()
+
+    class Meta:
+        verbose_name_plural = "days of use"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "day", "key", "model", "resolution", "provider"],
+                name="day_use_once",
+                nulls_distinct=False,
+            )
+        ]
+        # The operator's pages ask for all organizations at once.
+        indexes = [models.Index(fields=["day"], name="day_use_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.model}"
+
+
 class Tier(models.Model):
     """The limits that come with money: an organization has the highest tier its top-ups have ever reached."""
 

@@ -192,6 +192,7 @@ UNFOLD = {
     "SITE_HEADER": "Voicereel",
     "SITE_SUBHEADER": "Operator's console",
     "SITE_SYMBOL": "movie",
+    "DASHBOARD_CALLBACK": "jobs.overview.overview",
     "SHOW_HISTORY": False,  # the audit record is the history
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",

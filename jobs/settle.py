@@ -25,6 +25,7 @@ from django.utils import timezone
 from billing import ledger
 from billing.outbox import Use
 from billing.quotes import Quote
+from billing.rollups import Made
 from jobs import fetch, media, notify, storage
 from jobs.events import transition
 from jobs.gallery import workspace_prefix
@@ -182,7 +183,10 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
         if won:
             Asset.objects.bulk_create([item.asset for item in saved])
             use = Use(quote.unit, quote.billed_units, quote.micros_per_unit)
-            captured = ledger.capture(job.id, quote.total_micros, billed_ms=quote.billed_ms, use=use)
+            made = Made(quote.resolution, *_maker(job))
+            captured = ledger.capture(
+                job.id, quote.total_micros, billed_ms=quote.billed_ms, use=use, made=made
+            )
             if captured != quote.total_micros:
                 log.error(
                     "job %s captured %s of %s", job.pk, captured, quote.total_micros, extra={"job": job.pk}
@@ -193,6 +197,13 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
     if not won:
         storage.delete([item.asset.key for item in saved])
     return won
+
+
+def _maker(job: Job) -> tuple[str, int]:
+    """Who filmed it, and what all attempts cost us."""
+    attempts = list(job.attempts.order_by("number").values_list("status", "provider", "cost_micros"))
+    provider = next((name for status, name, _ in reversed(attempts) if status == AttemptStatus.SUCCEEDED), "")
+    return provider, sum(cost for _, _, cost in attempts)
 
 
 def end(

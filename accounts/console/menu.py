@@ -35,6 +35,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("billing.transfer", "receipt_long"),
             ("billing.account", "account_balance"),
             ("billing.hold", "lock_clock"),
+            ("billing.dayuse", "calendar_month"),
             ("billing.price", "sell"),
             ("billing.tier", "stairs"),
             ("billing.limits", "speed"),

@@ -75,6 +75,7 @@ CASES = {
         "a hold's captured amount is what reached revenue",
         "a key's spend is the fold of the holds of its chain",
         "a month's spend is the fold of its holds",
+        "the days of use are the fold of the captured holds",
     },
     "UPDATE billing_transfer SET hold_id = NULL WHERE kind = 'release'": {
         "money is held and captured for holds only",
@@ -91,6 +92,8 @@ CASES = {
     "UPDATE billing_monthspend SET held_micros = held_micros + 1": {
         "a month's spend is the fold of its holds"
     },
+    "UPDATE billing_dayuse SET jobs = jobs + 1": {"the days of use are the fold of the captured holds"},
+    "DELETE FROM billing_dayuse": {"the days of use are the fold of the captured holds"},
     "DELETE FROM billing_monthspend": {"a month's spend is the fold of its holds"},
 }
 

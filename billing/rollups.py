@@ -1,0 +1,75 @@
+"""Use folded by day, written with each capture, and read over all organizations for the operator's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Sum
+
+from billing.models import DayUse, Hold
+
+COUNT = """
+INSERT INTO billing_dayuse AS d (day, organization_id, key_id, model, resolution, provider,
+                                 jobs, billed_ms, micros, cost_micros)
+VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, 1, %s, %s, %s)
+ON CONFLICT (organization_id, day, key_id, model, resolution, provider) DO UPDATE SET
+    jobs = d.jobs + 1, billed_ms = d.billed_ms + excluded.billed_ms, micros = d.micros + excluded.micros,
+    cost_micros = d.cost_micros + excluded.cost_micros
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """How something was made: who was ordered to, and what they took for it in micro-dollars."""
+
+    resolution: str = ""
+    provider: str = ""
+    cost_micros: int = 0
+
+
+NOT_KNOWN = Made()
+
+
+@dataclass(frozen=True)
+class Line:
+    """The use of one day or of one name, summed. Seconds are whole; money is micro-dollars."""
+
+    name: str
+    jobs: int
+    seconds: int
+    micros: int
+    cost_micros: int
+
+    @property
+    def margin_micros(self) -> int:
+        return self.micros - self.cost_micros
+
+
+def count(hold: Hold, taken: int, made: Made) -> None:
+    """In the transaction of the capture, which holds the organization's lock."""
+    values = [hold.organization_id, hold.key_id, hold.model, made.resolution, made.provider]
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, [*values, hold.billed_ms, taken, made.cost_micros])
+
+
+def by_day(first: date, last: date) -> list[Line]:
+    """Every day of the span, also those without use."""
+    found = {row.name: row for row in _lines(first, last, "day")}
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return [found.get(str(day), Line(str(day), 0, 0, 0, 0)) for day in days]
+
+
+def by(column: str, first: date, last: date, *, most: int) -> list[Line]:
+    """By `model`, `provider` or `organization__name`: those with most revenue first."""
+    return sorted(_lines(first, last, column), key=lambda line: -line.micros)[:most]
+
+
+def _lines(first: date, last: date, column: str) -> Iterator[Line]:
+    rows: Any = DayUse.objects.filter(day__gte=first, day__lte=last).values(column)
+    sums = rows.annotate(n=Sum("jobs"), ms=Sum("billed_ms"), paid=Sum("micros"), cost=Sum("cost_micros"))
+    for row in sums:
+        yield Line(str(row[column] or ""), row["n"], row["ms"] // 1000, row["paid"], row["cost"])

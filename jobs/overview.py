@@ -1,0 +1,170 @@
+"""The first page of the operator's console: money and seconds by day, who makes them, what fails, what waits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from typing import Any
+
+from django.core.cache import cache
+from django.db import connection
+from django.db.models import Count, Min
+from django.http import HttpRequest
+from django.utils import timezone
+
+from billing import rollups
+from billing.money import format_usd
+from jobs.models import Attempt, Delivery, Job
+from jobs.states import AttemptStatus, Status
+from jobs.types import least_id
+
+SPANS = (7, 30, 90)
+USUAL_SPAN = 30
+MOST_LINES = 10
+# The figures are shared by everybody who looks, and are this old at most.
+KEPT_SECONDS = 30
+HOUR = timedelta(hours=1)
+WEEK = timedelta(days=7)
+
+# Ids begin with their time, so the primary key bounds what is read.
+WAITS = """
+SELECT count(*), percentile_cont(array[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - queued_at))
+FROM jobs_job WHERE id >= %s AND started_at IS NOT NULL AND queued_at IS NOT NULL
+"""
+
+
+# For Chart.js: the theme's own hide the scale.
+CHART = json.dumps(
+    {
+        "maintainAspectRatio": False,
+        "animation": False,
+        "plugins": {"legend": {"align": "start", "labels": {"boxWidth": 12, "boxHeight": 12}}},
+        "scales": {
+            "x": {"grid": {"display": False}},
+            "y": {"beginAtZero": True, "border": {"display": False}},
+        },
+    }
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure with what it means; `tone` is "bad" where somebody should look."""
+
+    label: str
+    figure: str
+    note: str = ""
+    tone: str = ""
+    link: str = ""
+
+
+def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The theme's dashboard callback: `?days=` of SPANS."""
+    asked = request.GET.get("days", "")
+    days = int(asked) if asked in map(str, SPANS) else USUAL_SPAN
+    kept: Any = cache.get_or_set(f"console.overview.{days}", lambda: _figures(days), KEPT_SECONDS)
+    return {**context, **kept, "days": days, "spans": SPANS, "title": "Overview"}
+
+
+def _figures(days: int) -> dict[str, Any]:
+    today = timezone.now().astimezone(UTC).date()
+    first = today - timedelta(days=days - 1)
+    by_day = rollups.by_day(first, today)
+    return {
+        "tiles": [*_money(by_day), *_now()],
+        "money_chart": _chart(
+            by_day, {"Revenue": "micros", "Paid to providers": "cost_micros"}, unit=1_000_000
+        ),
+        "chart_options": CHART,
+        "seconds_chart": _chart(by_day, {"Seconds": "seconds"}),
+        "tables": [
+            {"title": "By model", "table": _table("Model", _lines("model", first, today))},
+            {"title": "By provider", "table": _table("Provider", _lines("provider", first, today))},
+            {
+                "title": "By organization",
+                "table": _table("Organization", _lines("organization__name", first, today)),
+            },
+            {"title": "Failures of the last seven days", "table": _failures()},
+        ],
+    }
+
+
+def _lines(column: str, first: date, last: date) -> list[rollups.Line]:
+    return rollups.by(column, first, last, most=MOST_LINES)
+
+
+def _money(by_day: Sequence[rollups.Line]) -> list[Tile]:
+    revenue, cost = sum(day.micros for day in by_day), sum(day.cost_micros for day in by_day)
+    share = f"{100 * (revenue - cost) // revenue} % of revenue" if revenue else ""
+    return [
+        Tile("Revenue", f"${format_usd(revenue)}", f"{sum(day.jobs for day in by_day)} videos"),
+        Tile("Margin", f"${format_usd(revenue - cost)}", share, "bad" if cost > revenue else ""),
+        Tile("Seconds", f"{sum(day.seconds for day in by_day):,}"),
+    ]
+
+
+def _now() -> list[Tile]:
+    waiting = Job.objects.filter(status=Status.QUEUED).aggregate(n=Count("pk"), since=Min("queued_at"))
+    running = Job.objects.filter(status__in=[Status.RUNNING, Status.SAVING]).count()
+    oldest = timezone.now() - waiting["since"] if waiting["since"] else None
+    unknown = Attempt.objects.filter(status=AttemptStatus.UNKNOWN).count()
+    late = Delivery.objects.filter(status=Delivery.Status.DUE, due_at__lt=timezone.now() - HOUR).count()
+    return [
+        Tile("Running", str(running), _waits()),
+        Tile("Waiting", str(waiting["n"]), f"the oldest for {_span(oldest)}" if oldest else ""),
+        Tile("Outcome unknown", str(unknown), "attempts whose answer was lost", "bad" if unknown else ""),
+        Tile("Late webhooks", str(late), "due for more than an hour", "bad" if late else ""),
+    ]
+
+
+def _waits() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(WAITS, [least_id(timezone.now() - HOUR)])
+        count, waits = cursor.fetchone()
+    if not count:
+        return "none started within the last hour"
+    return f"waited {waits[0]:.1f} s in the middle, {waits[1]:.1f} s at the 95th of 100"
+
+
+def _span(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    return f"{minutes} min" if minutes else f"{int(span.total_seconds())} s"
+
+
+def _chart(by_day: Sequence[rollups.Line], shown: dict[str, str], unit: int = 1) -> str:
+    """For Chart.js; colours are the theme's."""
+    colours = ("var(--color-primary-600)", "var(--color-base-400)")
+    sets = [
+        {"label": label, "data": [getattr(day, name) / unit for day in by_day], "backgroundColor": colour}
+        for (label, name), colour in zip(shown.items(), colours, strict=False)
+    ]
+    return json.dumps({"labels": [day.name[5:] for day in by_day], "datasets": sets})
+
+
+def _table(heading: str, lines: Sequence[rollups.Line]) -> dict[str, Any]:
+    return {
+        "headers": [heading, "Videos", "Seconds", "Revenue", "Margin"],
+        "rows": [
+            [
+                line.name or "not known",
+                f"{line.jobs:,}",
+                f"{line.seconds:,}",
+                f"${format_usd(line.micros)}",
+                f"${format_usd(line.margin_micros)}",
+            ]
+            for line in lines
+        ],
+    }
+
+
+def _failures() -> dict[str, Any]:
+    ended = Job.objects.filter(
+        pk__gte=least_id(timezone.now() - WEEK), status__in=[Status.FAILED, Status.EXPIRED]
+    )
+    rows = ended.values("error_code", "model").annotate(n=Count("pk")).order_by("-n")[:MOST_LINES]
+    return {
+        "headers": ["Code", "Model", "Jobs"],
+        "rows": [[row["error_code"], row["model"], f"{row['n']:,}"] for row in rows],
+    }

@@ -1,0 +1,112 @@
+"""The console's first page: its figures are those of the books and of the jobs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from billing import ledger, ledger_check
+from billing.models import DayUse, Hold
+from jobs.models import Attempt
+from jobs.submit import submit
+from providers.models import Route
+from tests.jobs import drive
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    cache.clear()
+
+
+@pytest.fixture
+def films(org, caller):
+    """Films of Acme; the prompt is the fake provider's script."""
+    drive.fund(org)
+    drive.fake_route(org)
+
+    def made(prompt: str = "", times: int = 1) -> None:
+        for _ in range(times):
+            submit(caller, drive.request(org, prompt))
+        drive.run_all()
+
+    return made
+
+
+def words(page) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.content.decode()))
+
+
+def chart(page, label: str) -> list[float]:
+    for found in re.findall(r'data-value="([^"]+)"', page.content.decode()):
+        for series in json.loads(found.replace("&quot;", '"'))["datasets"]:
+            if series["label"] == label:
+                return series["data"]
+    raise AssertionError(label)
+
+
+def test_a_new_house_has_an_overview_too(console):
+    page = console.get("/console/")
+    assert page.status_code == 200
+    assert "Revenue $0.00" in words(page)
+
+
+def test_the_figures_are_those_of_the_books(console, films, org):
+    Route.objects.filter(organization=org).update(cost_micros_per_second=10_000)
+    films(times=2)
+    page = console.get("/console/")
+    paid = sum(DayUse.objects.values_list("micros", flat=True))
+    assert paid == 2 * 120_000
+    assert "Revenue $0.24 2 videos" in words(page)
+    assert "Margin $0.16" in words(page)
+    assert chart(page, "Revenue")[-1] == 0.24
+    assert sum(chart(page, "Seconds")) == 8
+    assert "fake 2 8 $0.24 $0.16" in words(page)
+    assert "Acme 2 8" in words(page)
+    assert not ledger_check.check()
+
+
+def test_failures_are_counted_by_code(console, films):
+    films("[fake fail=render_failed]", times=2)
+    assert DayUse.objects.count() == 0
+    assert re.search(r"Failures of the last seven days .* wan-2.2-s2v 2", words(console.get("/console/")))
+
+
+def test_a_lost_answer_is_shown(console, films):
+    films()
+    Attempt.objects.update(status="unknown")
+    cache.clear()
+    assert "Outcome unknown 1" in words(console.get("/console/"))
+
+
+def test_the_span_can_be_chosen(console, films):
+    films()
+    assert len(chart(console.get("/console/?days=7"), "Revenue")) == 7
+    assert len(chart(console.get("/console/?days=90"), "Revenue")) == 90
+    assert len(chart(console.get("/console/?days=100000"), "Revenue")) == 30
+
+
+def test_the_figures_are_worked_out_once_for_everybody(console, films):
+    films()
+    console.get("/console/")
+    with CaptureQueriesContext(connection) as asked:
+        console.get("/console/")
+    assert len(asked) <= 6
+
+
+def test_use_that_was_counted_wrong_is_found(films):
+    films()
+    DayUse.objects.update(micros=7)
+    rules = {difference.rule for difference in ledger_check.check()}
+    assert rules == {"the days of use are the fold of the captured holds"}
+
+
+def test_use_is_counted_once_however_often_a_capture_is_asked_for(films, org):
+    films()
+    job_id = Hold.objects.get().job_id
+    ledger.capture(job_id, 1)
+    assert [use.jobs for use in DayUse.objects.all()] == [1]
