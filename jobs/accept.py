@@ -22,13 +22,15 @@ WITH waiting AS (
     WHERE organization_id = %(organization)s AND status = ANY(%(waits)s)
 ), accepted AS ({job} RETURNING *), {tags} {event}
 SELECT waiting.jobs, accepted.version + 1,
-       json_build_object('job', row_to_json(accepted), 'outputs', json_build_array())::text, event.id, event.at
+       json_build_object('job', row_to_json(accepted), 'outputs', json_build_array())::text, event.id, event.at,
+       CASE WHEN %(tell_place)s AND accepted.status = 'queued'
+            THEN (SELECT count(*) + 1 FROM jobs_job WHERE status = 'queued') END
 FROM waiting, accepted, event
 """
 WAITS = [Status.PREPARING.value, Status.QUEUED.value]
 
 
-def accept(job: Job, told: Mapping[str, Any]) -> tuple[Job, int]:
+def accept(job: Job, told: Mapping[str, Any], *, tell_place: bool = False) -> tuple[Job, int]:
     """The job as it was written, and how many of its organization's jobs were waiting before it.
 
     Call it inside a transaction that holds the organization's account, so that nobody races the count.
@@ -40,15 +42,14 @@ def accept(job: Job, told: Mapping[str, Any]) -> tuple[Job, int]:
     ]
     tags_sql = f"tags AS ({_insert(tags, 'tag', values)})," if tags else ""
     with connection.cursor() as cursor:
-        cursor.execute(
-            ACCEPT.format(job=job_sql, tags=tags_sql, event=events.EVENT), values | {"waits": WAITS}
-        )
-        waiting, version, text, event.id, event.at = cursor.fetchone()
+        values |= {"waits": WAITS, "tell_place": tell_place}
+        cursor.execute(ACCEPT.format(job=job_sql, tags=tags_sql, event=events.EVENT), values)
+        waiting, version, text, event.id, event.at, place = cursor.fetchone()
     stored = Stored(job.organization_id, job.pk, version, text, None)
     transaction.on_commit(partial(snapshots.keep, stored), robust=True)
     events.announce(event)
     row = snapshots.row_of(stored)
-    row.organization, row.first_event = job.organization, event
+    row.organization, row.first_event, row.first_place = job.organization, event, place
     return row, waiting
 
 

@@ -165,8 +165,9 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
 
-    # There on a job that was accepted a moment ago: the event that tells of it.
+    # There on a job that was accepted a moment ago: the event that tells of it, and its place in the queue if asked for.
     first_event: JobEvent | None = None
+    first_place: int | None = None
 
     objects = JobQuerySet.as_manager()
 

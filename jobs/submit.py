@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,10 +14,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from accounts.models import Organization
+from accounts.rows import from_json
 from accounts.tenancy import Caller
 from billing import ledger, quotas, quotes, throttles
 from billing.errors import BillingError, RateLimited
@@ -61,10 +63,11 @@ def submit(caller: Caller, request: JobRequest) -> Job:
     """
     check_text(request)
     digest = request_hash(request)
-    if earlier := _earlier(caller.organization, request, digest):
-        return earlier
+    known = look_up(caller.organization, request)
+    if known.earlier:
+        return _same(known.earlier, digest)
     throttles.submit_allowed(caller.organization, caller.key)
-    model, options, sources = examined(caller.organization, request)
+    model, options, sources = examined(caller.organization, request, known.files)
     length_ms = known_length(model, sources)
     _require_route(caller.organization, model.slug, length_ms)
     if request.webhook_url:
@@ -75,21 +78,64 @@ def submit(caller: Caller, request: JobRequest) -> Job:
         quote = price(caller.organization, model, options, length_ms)
     job = _new_job(caller, request, digest, model, options, sources, quote)
     try:
-        return _write(caller, job, quote)
+        return _write(caller, job, quote, tell_place=request.tell_place)
     except IntegrityError:
         # Two requests with one idempotency key raced; the index let the other one in.
-        if again := _earlier(caller.organization, request, digest):
-            return again
+        if again := look_up(caller.organization, request).earlier:
+            return _same(again, digest)
         raise
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is there already: the job that the idempotency key has made, and the files of ours that the inputs name."""
+
+    earlier: Job | None
+    files: Mapping[UUID, Asset]
+
+
+# One statement for both.
+LOOK_UP = """
+SELECT (SELECT row_to_json(j)::text FROM jobs_job j
+        WHERE j.organization_id = %(organization)s AND j.idempotency_key = %(key)s),
+       (SELECT json_agg(a)::text FROM jobs_asset a
+        WHERE a.organization_id = %(organization)s AND a.id = ANY(%(files)s) AND a.deleted_at IS NULL)
+"""
+
+
+def look_up(organization: Organization, request: JobRequest) -> Known:
+    key = request.idempotency_key or None
+    values = {"organization": organization.pk, "key": key, "files": _named_files(request.inputs)}
+    with connection.cursor() as cursor:
+        cursor.execute(LOOK_UP, values)
+        job, files = (json.loads(text) if text else None for text in cursor.fetchone())
+    assets = [from_json(Asset, row) for row in files or ()]
+    return Known(from_json(Job, job) if job else None, {asset.pk: asset for asset in assets})
+
+
+def _named_files(inputs: Mapping[str, Any]) -> list[UUID]:
+    """An address that cannot be used is refused later, in its turn."""
+    found = []
+    for role, value in inputs.items():
+        with suppress(Invalid):
+            if isinstance(value, str) and (asset_id := _own_id(role, value.strip())):
+                found.append(asset_id)
+    return found
+
+
+def _same(earlier: Job, digest: str) -> Job:
+    if earlier.request_hash != digest:
+        raise Conflict("idempotency_conflict", "This idempotency key was used with a different request.")
+    return earlier
+
+
 def examined(
-    organization: Organization, request: JobRequest
+    organization: Organization, request: JobRequest, files: Mapping[UUID, Asset] | None = None
 ) -> tuple[catalogue.Model, dict[str, Any], dict[str, Source]]:
     """The order's model, checked options and inputs. Raises Invalid."""
     model = known_model(request.model)
     options = checked_options(model, request.options)
-    sources = resolve(organization, model, request.inputs)
+    sources = resolve(organization, model, request.inputs, files)
     for role, source in sources.items():
         if source.ready:
             check_input(model.inputs[role], source.ready)
@@ -125,7 +171,7 @@ def agreed(organization: Organization, text: str, digest: str) -> Quote:
     return Quote.from_json(promise["q"])
 
 
-def _write(caller: Caller, job: Job, quote: Quote) -> Job:
+def _write(caller: Caller, job: Job, quote: Quote, *, tell_place: bool) -> Job:
     """The job as the database has it."""
     try:
         with transaction.atomic():
@@ -139,7 +185,8 @@ def _write(caller: Caller, job: Job, quote: Quote) -> Job:
             )
             quotas.may_use(caller.organization, job.model)
             quotas.may_last(caller.organization, job.length_ms)
-            row, waiting = accept(job, {"model": job.model, "quoted_micros": job.quoted_micros})
+            told = {"model": job.model, "quoted_micros": job.quoted_micros}
+            row, waiting = accept(job, told, tell_place=tell_place)
             quotas.may_queue(caller.organization, waiting)
             wake("jobs.prepare" if job.status == Status.PREPARING else "jobs.dispatch", *_named(job))
             return row
@@ -176,15 +223,6 @@ def request_hash(request: JobRequest) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _earlier(organization: Organization, request: JobRequest, digest: str) -> Job | None:
-    if not request.idempotency_key:
-        return None
-    job = Job.objects.for_org(organization).filter(idempotency_key=request.idempotency_key).first()
-    if job and job.request_hash != digest:
-        raise Conflict("idempotency_conflict", "This idempotency key was used with a different request.")
-    return job
-
-
 def known_model(slug: str) -> catalogue.Model:
     try:
         return catalogue.model(slug)
@@ -207,9 +245,14 @@ def checked_options(model: catalogue.Model, options: Mapping[str, Any]) -> dict[
 
 
 def resolve(
-    organization: Organization, model: catalogue.Model, inputs: Mapping[str, Any]
+    organization: Organization,
+    model: catalogue.Model,
+    inputs: Mapping[str, Any],
+    files: Mapping[UUID, Asset] | None = None,
 ) -> dict[str, Source]:
-    """Every input as a Source. Addresses of our own files are recognised; foreign ones are not touched yet."""
+    """Every input as a Source. Addresses of our own files are recognised; foreign ones are not touched yet.
+    `files`: those of ours, where they were read already.
+    """
     for role in inputs:
         if role not in model.inputs:
             known = ", ".join(model.inputs)
@@ -224,7 +267,7 @@ def resolve(
         if not isinstance(value, str):
             raise Invalid("parameter_invalid", f"{role} must be an address or a file id.", field=role)
         given[role] = value.strip()
-    return found(organization, given)
+    return found(organization, given, files)
 
 
 def source(organization: Organization, role: str, value: str) -> Source:
@@ -232,14 +275,17 @@ def source(organization: Organization, role: str, value: str) -> Source:
     return found(organization, {role: value})[role]
 
 
-def found(organization: Organization, given: Mapping[str, str]) -> dict[str, Source]:
+def found(
+    organization: Organization, given: Mapping[str, str], files: Mapping[UUID, Asset] | None = None
+) -> dict[str, Source]:
     """Inputs as Sources, in the order given; one statement for all files of ours."""
     ids = {role: _own_id(role, value) for role, value in given.items()}
     for role, value in given.items():
         if ids[role] is None:
             _check_address(role, value)
-    ours = [asset_id for asset_id in ids.values() if asset_id]
-    files = Asset.objects.for_org(organization).live().in_bulk(ours)
+    if files is None:
+        ours = [asset_id for asset_id in ids.values() if asset_id]
+        files = Asset.objects.for_org(organization).live().in_bulk(ours)
     return {
         role: _own(role, files.get(asset_id)) if asset_id else Source(url=given[role])
         for role, asset_id in ids.items()

@@ -31,7 +31,7 @@ def least_id(at: datetime) -> UUID:
 @dataclass(frozen=True)
 class JobRequest:
     """One order as any dialect tells it. `inputs` maps a role to an asset id, an address or a data: URI; `quote` is one
-    that was offered for just this order.
+    that was offered for just this order; `tell_place` asks for the job's place in the queue with it.
     """
 
     model: str
@@ -43,6 +43,7 @@ class JobRequest:
     tags: tuple[str, ...] = ()
     wire: Mapping[str, Any] = field(default_factory=dict)
     quote: str = ""
+    tell_place: bool = False
 
 
 @dataclass(frozen=True)

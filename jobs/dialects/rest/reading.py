@@ -23,7 +23,10 @@ def shown(rows: Sequence[Job]) -> list[dict[str, Any]]:
     if done:
         for item in Asset.objects.live().filter(job_id__in=done).order_by("-role"):  # video, preview, poster
             outputs[cast(UUID, item.job_id)].append((item, address(item)))
-    places = queue_positions([row.pk for row in rows if row.status == Status.QUEUED])
+    places = queue_positions(
+        [row.pk for row in rows if row.status == Status.QUEUED and row.first_place is None]
+    )
+    places |= {row.pk: row.first_place for row in rows if row.first_place is not None}
     return [jobs_wire.job(row, outputs[row.pk], places.get(row.pk)) for row in rows]
 
 

@@ -23,6 +23,7 @@ def to_request(body: Mapping[str, Any], idempotency_key: str) -> JobRequest:
         quote=body.get("quote", ""),
         idempotency_key=idempotency_key,
         dialect="rest",
+        tell_place=True,
     )
 
 
@@ -37,4 +38,5 @@ def same_again(row: Job, idempotency_key: str) -> JobRequest:
         tags=tuple(row.tags),
         idempotency_key=idempotency_key,
         dialect="rest",
+        tell_place=True,
     )
