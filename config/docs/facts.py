@@ -196,8 +196,8 @@ def unfit_codes() -> str:
 
 
 def _code(code: str, meaning: str, remedy: str, again: bool) -> str:  # noqa: FBT001  a row of the catalogue
-    helps = "Trying again helps." if again else "Trying again as it is does not help."
-    return f"#### `{code}`\n\n{meaning} {remedy} *{helps}*"
+    helps = "yes, later" if again else "no"
+    return f"#### `{code}`\n\n{meaning} {remedy} *Try again: {helps}.*"
 
 
 def webhook_schedule() -> str:

@@ -33,6 +33,8 @@ LANGUAGES = {
 }
 # Between pages: [quotes](jobs.md#quotes) works in a checkout as it does here.
 PAGE_LINK = re.compile(r"^([a-z-]+)\.md(#.*)?$")
+# A table of so many columns is wide.
+WIDE = 3
 Env = MutableMapping[str, Any]
 
 
@@ -114,7 +116,17 @@ class Site(RendererHTML):
         return self.renderToken(tokens, idx, options, env)
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
-        return '<div class="table" tabindex="0" role="region" aria-label="Table"><table>\n'
+        """Columns that a telephone has no room for are stacked there; each cell then names its column."""
+        rest = tokens[idx:]
+        heads = [rest[at + 1] for at, token in enumerate(rest) if token.type == "th_open"]
+        end = next(at for at, token in enumerate(rest) if token.type == "table_close")
+        cells = [token for token in rest[:end] if token.type == "td_open"]
+        names = [_plain(head) for head in heads[: sum(token.type == "th_open" for token in rest[:end])]]
+        for at, cell in enumerate(cells):
+            if name := names[at % len(names)]:
+                cell.attrSet("data-label", name)
+        wide = " wide" if len(names) >= WIDE else ""
+        return f'<div class="table{wide}" tabindex="0" role="region" aria-label="Table"><table>\n'
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
         return "</table></div>\n"

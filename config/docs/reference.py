@@ -140,7 +140,7 @@ def _operation(raw: Node, method: str, path: str, node: Node) -> Operation:
         description=markdown.snippet(node.get("description", "")),
         scopes=tuple(scopes),
         parameters=tuple((words, tuple(map(_parameter, found))) for words, found in by_place if found),
-        bodies=_bodies(_resolved(raw, node.get("requestBody", {}))),
+        bodies=_bodies(_resolved(raw, node.get("requestBody", {})), raw),
         answers=tuple(answer for answer in answers if int(answer.status) < FIRST_ERROR),
         errors=tuple(answer for answer in answers if int(answer.status) >= FIRST_ERROR),
     )
@@ -158,13 +158,14 @@ def _answer(raw: Node, status: str, node: Node) -> Answer:
     )
 
 
-def _bodies(node: Node) -> tuple[Body, ...]:
+def _bodies(node: Node, raw: Node | None = None) -> tuple[Body, ...]:
+    """With the whole document, a named schema's fields are shown at once: what is to be sent is looked for here."""
     return tuple(
         Body(
             media_type,
             kind_of(content["schema"]),
             markdown.snippet(content["schema"].get("description", "")),
-            fields_of(content["schema"]),
+            fields_of(_resolved(raw, content["schema"]) if raw else content["schema"]),
         )
         for media_type, content in node.get("content", {}).items()
     )

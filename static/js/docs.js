@@ -105,7 +105,7 @@ document.querySelector(".contents-menu")?.addEventListener("click", (event) => {
 });
 
 // The heading one reads is marked among the contents.
-const marks = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.hash.slice(1), link]));
+const marks = new Map([...document.querySelectorAll('.contents a[href^="#"]')].map((link) => [link.hash.slice(1), link]));
 if (marks.size) {
   const headings = [...marks.keys()].map((anchor) => document.getElementById(anchor));
   const mark = () => {

@@ -22,6 +22,7 @@ TEXT += [
 ]
 TEXT += [("ink", f"{tone}-soft") for tone in ("good", "busy", "bad", "accent")]
 TEXT += [(tone, f"{tone}-soft") for tone in ("good", "busy", "bad")]
+TEXT += [(tone, "sunken") for tone in ("good", "busy")]  # the colours of code
 EDGES = [(edge, surface) for edge in ("line-strong", "focus") for surface in SURFACES]
 
 
