@@ -13,7 +13,7 @@ from providers.wavespeed import wire
 
 BASE_URL = "https://api.wavespeed.ai"
 UPLOAD_SECONDS = 240.0
-HISTORY_PAGES = 5
+HISTORY_PAGES = 30
 
 
 class WaveSpeedAdapter(Adapter):
@@ -37,9 +37,9 @@ class WaveSpeedAdapter(Adapter):
         return external_id(named(said, "data", "id"))
 
     async def _addresses(self, api: Upstream, order: Order) -> dict[str, str]:
-        """Where the vendor reads the inputs: in its own store, or in ours where the account says that it reaches it."""
-        if self.account.settings.get("inputs") == "address":
-            return {role: file.url for role, file in order.inputs.items()}
+        """Where the vendor reads the inputs. Always in its own store: the names they get there carry the tag, without
+        which a lost order could not be told from one that never arrived.
+        """
         try:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 roles = list(order.inputs)
@@ -73,7 +73,7 @@ class WaveSpeedAdapter(Adapter):
                 said = await api.ask("POST", "/api/v3/predictions", body=wire.history_request(page, lost))
                 found, proves = wire.in_history(said, lost)
                 if found:
-                    return external_id(found)
+                    return found
                 proven = proven and proves
                 if not named(said, "data", "items"):
                     break

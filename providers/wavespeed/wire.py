@@ -7,12 +7,13 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from providers.base import Lost, Order, Output, State, Update
 from providers.errors import AccountRefused, Forged, NotFound, OutcomeUnknown, ProviderError, Unavailable
 from providers.failures import failed, refused, unsuitable
-from providers.upstream import ID, named, text, web_address
+from providers.upstream import ID, external_id, named, text, web_address
 
 PATHS = {
     "wan-2.2-s2v": "wavespeed-ai/wan-2.2/speech-to-video",
@@ -39,6 +40,8 @@ CODES = {
     5004: "provider_timeout",
 }
 NO_CREDIT = 1407
+ISO = "%Y-%m-%dT%H:%M:%SZ"
+SLACK, WINDOW = timedelta(minutes=1), timedelta(minutes=15)
 # A signature is good for this long either side of our clock.
 MAX_AGE_SECONDS = 300
 VERSION = "v3"
@@ -84,26 +87,26 @@ def ticket(said: Mapping[str, Any]) -> tuple[str, dict[str, str], str]:
     return put, headers, address
 
 
-def update(external_id: str, said: Mapping[str, Any]) -> Update:
+def update(name: str, said: Mapping[str, Any]) -> Update:
     """A prediction in our words. Raises Unavailable for an answer that says nothing."""
     data = said.get("data")
     if not isinstance(data, dict):
         raise Unavailable("an answer without data")
     status = data.get("status")
-    if data.get("id") != external_id or not isinstance(status, str):
+    if data.get("id") != name or not isinstance(status, str):
         raise Unavailable(f"an answer about something else: {json.dumps(said)[:200]}")
     if status == "completed":
         outputs = data["outputs"] if isinstance(data.get("outputs"), list) else []
         address = web_address(outputs[0]) if outputs else ""
         if not address:
-            return failed(external_id, "provider_failed", "completed without a usable output")
-        return Update(external_id, State.SUCCEEDED, progress=1.0, outputs=(Output("video", url=address),))
+            return failed(name, "provider_failed", "completed without a usable output")
+        return Update(name, State.SUCCEEDED, progress=1.0, outputs=(Output("video", url=address),))
     if status in {"failed", "timeout"}:
         code = "provider_timeout" if status == "timeout" else _code(data.get("code"), "provider_failed")
-        return failed(external_id, code, f"{status} {data.get('code')}: {text(data.get('error'))}")
+        return failed(name, code, f"{status} {data.get('code')}: {text(data.get('error'))}")
     if status not in STATES:
         raise Unavailable(f"an unknown status {status[:50]!r}")
-    return Update(external_id, STATES[status], phase="render" if status == "processing" else "waiting")
+    return Update(name, STATES[status], phase="render" if status == "processing" else "waiting")
 
 
 def complaint(status: int, said: Any) -> ProviderError | None:
@@ -124,8 +127,15 @@ def _code(business: Any, otherwise: str) -> str:
 
 
 def history_request(page: int, lost: Lost) -> dict[str, Any]:
-    since = lost.since.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"page": page, "page_size": 100, "model": PATHS[lost.model], "created_after": since}
+    """From a little before the order, for clocks differ, to when it was surely taken or not."""
+    after, before = lost.since - SLACK, lost.since + WINDOW
+    return {
+        "page": page,
+        "page_size": 100,
+        "model": PATHS[lost.model],
+        "created_after": after.strftime(ISO),
+        "created_before": before.strftime(ISO),
+    }
 
 
 def in_history(said: Mapping[str, Any], lost: Lost) -> tuple[str | None, bool]:
@@ -138,7 +148,7 @@ def in_history(said: Mapping[str, Any], lost: Lost) -> tuple[str | None, bool]:
         raise OutcomeUnknown("a history without items")
     for item in items:
         if lost.tag in json.dumps(item):
-            return str(item["id"]), False
+            return external_id(named(item, "id")), False
     echoing = all(isinstance(named(item, "input") or named(item, "inputs"), dict) for item in items)
     return None, echoing
 

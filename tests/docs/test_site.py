@@ -16,6 +16,8 @@ from django.test import Client
 from config.docs import facts, markdown, pages, reference
 from config.docs.pages import FOLDER, PAGES, WRITTEN
 from jobs.dialects.rest.errors import ERRORS, FAILURES, UNFIT
+from providers.errors import AccountRefused, Refused, Throttled, Unavailable, Unsuitable
+from providers.failures import FAILURES as SAID
 
 ROOT = Path(__file__).parent.parent.parent
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -100,6 +102,7 @@ RAISED = re.compile(r'\b(?:Failure|RenderError|_unfit)\(\s*"([a-z_]+)"')
 def test_every_code_by_which_a_job_can_fail_is_explained():
     rooms = [path for room in ("jobs", "providers/local") for path in (ROOT / room).rglob("*.py")]
     raised = {code for path in rooms for code in RAISED.findall(path.read_text())}
+    raised |= {kind.code for kind in (Refused, Unsuitable, AccountRefused, Throttled, Unavailable)} | {*SAID}
     assert {"face_not_found", "output_unusable", "engine_failed"} <= raised
     assert raised - {*ERRORS, *FAILURES, *UNFIT} == set()
 

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import threading
+import time
 import wave
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -175,6 +176,7 @@ class Task:
     length_ms: int
     polls: int = 0
     canceled: bool = False
+    created: float = field(default_factory=time.time)
 
     def film(self) -> bytes:
         return make_video(self.length_ms)

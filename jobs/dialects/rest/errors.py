@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from providers.failures import FAILURES as SAID
+
 
 class Entry(NamedTuple):
     status: int
@@ -206,6 +208,13 @@ class Failure(NamedTuple):
 
 
 FAILURES: Final[dict[str, Failure]] = {
+    # --- what any provider may say, in its room's own words --------------------------------------------------------
+    **{
+        code: Failure(said.message, said.hint or "Order again.", said.retryable)
+        for code, said in SAID.items()
+    },
+    "provider_account": Failure("No renderer could be used at the moment.", "Order again later.", again=True),
+    "provider_unsuitable": Failure("No renderer makes this order.", "`message` says why."),
     # --- inputs; besides these, everything that is said of files and addresses above ------------------------------
     "file_not_uploaded": Failure(
         "A file was announced, but its bytes never came.", "Upload it, then order again.", again=True

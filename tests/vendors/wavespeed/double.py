@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from datetime import datetime
 from typing import Any, ClassVar
 
 import httpx
@@ -137,7 +138,12 @@ class WaveSpeed(Vendor):
         body = call.json()
         page, size = body["page"], body["page_size"]
         assert 1 <= size <= 100
-        rows = [t for t in reversed(self.tasks.values()) if body.get("model") in {None, t.model}]
+        wanted = [t for t in reversed(self.tasks.values()) if body.get("model") in {None, t.model}]
+        rows = [
+            t
+            for t in wanted
+            if moment(body, "created_after", 0) <= t.created <= moment(body, "created_before", 1e11)
+        ]
         items = [self.shown(task) for task in rows[(page - 1) * size : page * size]]
         if self.echoes_inputs:
             items = [{**item, "input": self.tasks[item["id"]].request} for item in items]
@@ -177,6 +183,10 @@ class WaveSpeed(Vendor):
         digest = hmac.new(secret.removeprefix("whsec_").encode(), content, hashlib.sha256).hexdigest()
         signed = {"webhook-id": name, "webhook-timestamp": stamp, "webhook-signature": f"v3,{digest}"}
         return task.request["webhook"], {"Content-Type": "application/json", **signed}, body
+
+
+def moment(body: dict[str, Any], name: str, otherwise: float) -> float:
+    return datetime.fromisoformat(body[name]).timestamp() if name in body else otherwise
 
 
 def done(data: Any) -> Answer:

@@ -34,6 +34,9 @@ BUSINESS = (
     ("url_too_large", PARAMETER_INVALID),
     ("url_", MEDIA_UNREACHABLE),
     ("file_", MEDIA_UNREACHABLE),
+    ("input_unreachable", MEDIA_UNREACHABLE),
+    ("input_", PARAMETER_INVALID),
+    ("rights_refused", MODERATED),
     ("content_", MODERATED),
     ("moderat", MODERATED),
     ("insufficient_funds", NO_CREDIT),
@@ -50,6 +53,7 @@ BUSINESS = (
     ("clip_too_long", PARAMETER_INVALID),
     ("expired", TIMED_OUT),
     ("no_route", UNAVAILABLE),
+    ("provider_timeout", TIMED_OUT),
     ("provider_", UNAVAILABLE),
     ("engine_failed", INTERNAL),
 )
