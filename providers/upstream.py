@@ -147,15 +147,12 @@ class Upstream:
             raise Unavailable(f"a file was answered with {response.status_code}")
 
     def _may_take_files(self, url: str) -> bool:
-        """A vendor names the place itself: by https, or on the very host that the operator configured."""
+        """A vendor names the place itself: by https, or as openly as the operator's own address is written."""
         try:
             parts, ours = urlsplit(url), urlsplit(self.base_url)
         except ValueError:
             return False
-        return (parts.scheme == "https" and bool(parts.hostname)) or (parts.scheme, parts.netloc) == (
-            ours.scheme,
-            ours.netloc,
-        )
+        return bool(parts.hostname) and parts.scheme in {"https", ours.scheme}
 
     @asynccontextmanager
     async def source(self, file: InputFile) -> AsyncIterator[AsyncIterator[bytes]]:
