@@ -28,6 +28,7 @@ class AttemptInline(ReadOnly, Table[Attempt, Job]):
         "external_id",
         "status",
         "error_code",
+        "note",
         "cost_micros",
         "submitted_at",
     ]
