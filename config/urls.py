@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
+from django.views.defaults import server_error
 
 from config.health import healthz, readyz
 from config.status import status
+from jobs.dialects.rest.problems import broken
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
@@ -20,3 +23,8 @@ urlpatterns = [
     path("", include("billing.urls")),
     path("", include("jobs.urls")),
 ]
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    """A page for people, a problem for the programmes that call `/v1`."""
+    return broken() if request.path.startswith("/v1/") else server_error(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import QueryDict
@@ -14,7 +14,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jobs.dialects.rest.schemas.parts import COMPONENTS, NO_NUL, Schema
 from jobs.errors import Invalid
 
-WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 FORMATS = FormatChecker(["uuid", "date"])
 WORDS = {
     "integer": "a whole number",
@@ -29,13 +29,16 @@ FORMAT_WORDS = {"uuid": "an id", "date": "a day such as 2026-01-31"}
 LONGEST_SHOWN = 60
 
 
-@FORMATS.checks("date-time", raises=ValueError)
+@FORMATS.checks("date-time", raises=(ValueError, OverflowError))
 def _is_time(value: object) -> bool:
     """RFC 3339; ISO 8601 knows more forms, and times without a zone."""
     shape = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)"
-    if isinstance(value, str):
-        return bool(re.fullmatch(shape, value, re.ASCII)) and bool(datetime.fromisoformat(value.upper()))
-    return True
+    return not isinstance(value, str) or bool(re.fullmatch(shape, value, re.ASCII) and utc(value))
+
+
+def utc(text: str) -> datetime:
+    """In UTC, since PostgreSQL takes no offset of 16 hours or more. Raises OverflowError where the year ends first."""
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
 class Checker:
@@ -81,7 +84,7 @@ class QueryChecker:
         else:
             value = _decoded(schema, given[0])
         self.checkers[name].check(value, name)
-        return [datetime.fromisoformat(value.upper()) if schema.get("format") == "date-time" else value]
+        return [utc(value) if schema.get("format") == "date-time" else value]
 
 
 def _bool(text: str) -> bool | str:

@@ -27,11 +27,13 @@ SECURITY = {
         "description": "An API key (`vr_…`). Each operation names the scope that the key needs.",
     }
 }
-EVERYBODY = ("parameter_invalid",)
+EVERYBODY = ("parameter_invalid", "internal_error")
 CALLERS = (
     *("not_authenticated", "malformed_key", "unknown_key", "key_expired", "key_revoked"),
     *("address_not_allowed", "organization_suspended", "scope_missing", "rate_limited"),
 )
+# Statuses of those who were not let in, and of what was never answered.
+UNCOUNTED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR})
 UNSAFE = ("idempotency_conflict", "idempotency_in_progress")
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -132,7 +134,7 @@ def _refused(status: int, codes: list[str], stated: Operation) -> dict[str, Any]
 def _headers(status: int, stated: Operation) -> dict[str, Any]:
     """What an answer of this status carries besides its own headers."""
     names = ["X-Request-Id"]
-    if not stated.public and status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if not stated.public and status not in UNCOUNTED:
         names += ["RateLimit-Policy", "RateLimit"]
     if status == HTTPStatus.UNAUTHORIZED:
         names.append("WWW-Authenticate")

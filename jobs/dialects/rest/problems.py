@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -29,6 +29,7 @@ STATUS: dict[type[errors.JobError], int] = {
     errors.JobError: 503,  # whoever had to answer did not
 }
 TOO_MANY = 429
+PROBLEM_TYPE = "application/problem+json"
 
 
 def answer(error: Exception, context: Any) -> Response | None:
@@ -51,6 +52,13 @@ def answer(error: Exception, context: Any) -> Response | None:
         case exceptions.APIException():
             return _of_framework(error)
     return _of_surroundings(error)
+
+
+def broken() -> JsonResponse:
+    """A mistake of ours, which Django has logged."""
+    detail = "This failed on our side and is on record. Tell support the X-Request-Id if it stays."
+    body = problems_wire.problem(500, "internal_error", detail, retryable=True)
+    return JsonResponse(body, status=500, content_type=PROBLEM_TYPE)
 
 
 def _of_surroundings(error: Exception) -> Response | None:
@@ -89,4 +97,4 @@ def _limited(detail: str, seconds: float) -> Response:
 
 def _problem(status: int, code: str, detail: str, *, field: str = "", retryable: bool = False) -> Response:
     body = problems_wire.problem(status, code, detail, field=field, retryable=retryable)
-    return Response(body, status=status, content_type="application/problem+json")
+    return Response(body, status=status, content_type=PROBLEM_TYPE)

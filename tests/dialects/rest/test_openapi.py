@@ -119,6 +119,7 @@ NONSENSE = [
     ("/v1/jobs?status=%00", "status", "succeeded"),
     ("/v1/jobs?after=yesterday", "after", "the id of a job"),
     ("/v1/jobs?staus=failed", "staus", "status"),
+    ("/v1/jobs?created_after=0001-01-01T00:00:00%2B01:00", "created_after", "a time"),
     ("/v1/events?after=1", "after", "form"),
     ("/v1/balance?x=1", "x", "none"),
 ]
@@ -130,3 +131,21 @@ def test_a_wrong_parameter_is_named_with_what_is_accepted(api, address, field, w
     assert (answer.status_code, answer.json()["code"]) == (422, "parameter_invalid")
     assert answer.json()["field"] == field
     assert wanted in answer.json()["detail"]
+
+
+def test_a_time_far_from_greenwich_is_a_time(api):
+    assert api.get("/v1/jobs?created_before=2026-06-28T09:14:08%2B19:58").status_code == 200
+    answer = api.post(
+        "/v1/keys",
+        {"name": "far", "scopes": ["jobs:read"], "expires_at": "2060-01-01T00:00:00+23:59"},
+        format="json",
+    )
+    assert (answer.status_code, answer.json()["expires_at"]) == (201, "2059-12-31T00:01:00+00:00")
+
+
+def test_a_mistake_of_ours_is_a_problem_as_well(api, monkeypatch):
+    monkeypatch.setattr("jobs.dialects.rest.views.account.ledger.balance", lambda _: 1 / 0)
+    api.raise_request_exception = False
+    answer = api.get("/v1/balance")
+    assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
+    assert answer.json()["code"] == "internal_error"

@@ -6,6 +6,7 @@ from jobs.dialects.rest.schemas.parts import (
     COUNT,
     CURRENCY,
     FLAG,
+    NO_NUL,
     answer,
     component,
     const,
@@ -25,11 +26,12 @@ CHECK = component(
     "PictureCheck",
     request(
         required=["image"],
-        image=text(
-            8 * 1024 * 1024,
-            1,
-            description="The id of a file, its address here, a public address, or a `data:` address.",
-        ),
+        image={
+            "type": "string",
+            "minLength": 1,
+            "pattern": NO_NUL,
+            "description": "The id of a file, its address here, a public address, or a `data:` address.",
+        },
         model={**MODEL, "default": MODELS[0], "description": "For which model it must be fit."},
         ratio=one_of(*RATIOS, default=RATIOS[0], description="Of the shot; for emo-v1 only."),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -34,7 +34,7 @@ def _end(text: str, now: datetime) -> datetime:
     if not now < end < now + LATEST:
         message = "expires_at must be a time to come, within a hundred years."
         raise Invalid("parameter_invalid", message, field="expires_at")
-    return end
+    return end.astimezone(UTC)  # PostgreSQL takes no offset of 16 hours or more
 
 
 def _network(text: str) -> str:
