@@ -5,7 +5,7 @@ BIN = .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format lock openapi clean
+.PHONY: help install demo up test lint format lock openapi fuzz clean
 
 help:  ## print these targets
 	@echo "Voicereel: one picture and one voice become a video."
@@ -46,6 +46,10 @@ lock:  ## renew requirements/*.lock after a change of pyproject.toml
 openapi:  ## renew docs/openapi.json after a change of /v1
 	$(BOOTSTRAP) run
 	DATABASE_POOL=0 $(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json --validate --fail-on-warn
+
+fuzz:  ## throw 2,000 made-up requests and more at /v1 (FUZZ_SEED=number)
+	$(BOOTSTRAP) test
+	@FUZZ=full exec $(BIN)/python -m pytest -s tests/dialects/rest/test_fuzz.py
 
 clean:  ## remove what these targets installed; data in .voicereel stays
 	rm -rf .venv .uv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles

@@ -57,6 +57,10 @@ class Operation:
         return Checker(self.body) if self.body is not None and self.body_type == JSON else None
 
     @functools.cached_property
+    def header_checkers(self) -> dict[str, Checker]:
+        return {name: Checker(schema) for name, schema in self.headers.items()}
+
+    @functools.cached_property
     def query_checker(self) -> QueryChecker:
         return QueryChecker(self.query)
 
@@ -85,6 +89,9 @@ def operation(
         @functools.wraps(method)
         def checked(view: V, request: Request, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             view.query = stated.query_checker.read(request.query_params)
+            for header, checker in stated.header_checkers.items():
+                if header in request.headers:
+                    checker.check(request.headers[header], header)
             if stated.body_checker:
                 view.body = request.data
                 stated.body_checker.check(view.body)
