@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from jobs.models import Delivery
 
 LANE_CAP = 4
-LEASE_SECONDS = 60
+# A try may take WEBHOOK_TIMEOUT_SECONDS; the rest is for drawing the message and for writing down the answer.
+LEASE_EXTRA_SECONDS = 20
 # How many of a lane are looked at in one go; those that wait for an earlier event are put off by at most this long,
 # so that they do not stand in the way. Not until the earlier one's own time: that may end meanwhile, unseen by us.
 WINDOW = 20
@@ -84,7 +86,7 @@ class Turn:
 
 
 def claim(slots: int, suspects: int) -> list[Turn]:
-    """Up to `slots` deliveries, `suspects` of them at most in lanes that failed before, now ours for LEASE_SECONDS."""
+    """Up to `slots` deliveries, `suspects` of them at most in lanes that failed before, now ours for the lease."""
     if slots <= 0:
         return []
     values = {
@@ -93,7 +95,7 @@ def claim(slots: int, suspects: int) -> list[Turn]:
         "cap": LANE_CAP,
         "window": WINDOW,
         "put_off": PUT_OFF_SECONDS,
-        "lease": LEASE_SECONDS,
+        "lease": settings.WEBHOOK_TIMEOUT_SECONDS + LEASE_EXTRA_SECONDS,
     }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])

@@ -34,6 +34,7 @@ QUICK = {
     "ORPHAN_SECONDS": "5",
     "RENDER_LEASE_SECONDS": "5",
     "WAVESPEED_SYNC_SECONDS": "10",
+    "WEBHOOK_TIMEOUT_SECONDS": "6",
     "EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend",
 }
 
