@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
+from django.urls import reverse
 
 from accounts.models import Organization
+from accounts.tenancy import Caller
 from billing import gateway
 from billing.errors import GatewayError
 from billing.gateway_models import Customer
@@ -30,6 +34,20 @@ def ensure(organization: Organization, *, email: str = "") -> Customer:
     row = Customer(organization=organization, number=made["id"], waiting=False)
     Customer.objects.bulk_create([row], ignore_conflicts=True)
     return Customer.objects.get(organization=organization)
+
+
+def card_page(caller: Caller) -> str:
+    """The address of a page on which a card is saved for automatic top-ups; nothing is paid there."""
+    customer = ensure(caller.organization, email=caller.user.email if caller.user else "")
+    back = settings.PUBLIC_URL + reverse("billing")
+    session = gateway.checkout_card(
+        customer=customer.number,
+        metadata={"organization": str(caller.organization.pk)},
+        return_to=back,
+        cancel_to=back,
+        key=f"card:{uuid.uuid4()}",
+    )
+    return str(session["url"])
 
 
 def keep_card(organization_id: UUID, card: str) -> None:

@@ -9,6 +9,8 @@
     ├── ModelNotAllowed        model_not_allowed     choose another model, or ask for this one
     ├── PriceMissing           price_missing         the operator sets a price
     ├── TopUpAmount            topup_amount          choose another amount
+    ├── CardMissing            card_missing          save a card
+    ├── TopUpPlanWrong         topup_plan            correct the automatic top-up
     ├── CreditSpent            credit_spent          refund less, or let the operator override
     ├── GatewayError           what Stripe answered, or did not
     │   ├── GatewayOff         payments_off          no keys are set: credit comes from the operator
@@ -186,3 +188,14 @@ class CreditSpent(BillingError):
             f"Only {format_usd(max(left_micros, 0))} USD of this payment is unspent and can be refunded."
         )
         super().__init__("credit_spent", message)
+
+
+class CardMissing(BillingError):
+    def __init__(self) -> None:
+        super().__init__("card_missing", "There is no saved card yet. Save one first, then switch this on.")
+
+
+class TopUpPlanWrong(BillingError):
+    def __init__(self) -> None:
+        message = "The threshold must be above zero, and the daily cap at least one top-up."
+        super().__init__("topup_plan", message)

@@ -22,6 +22,16 @@ class UsdField(forms.CharField):
             raise forms.ValidationError("An amount in dollars, such as 25 or 12.50.") from None
 
 
+class AutoTopUpForm(forms.Form):
+    threshold = UsdField(label="When less than this is left, in USD", initial="5")
+    amount = UsdField(label="Add, in USD", initial="25")
+    daily_cap = UsdField(label="At most in 24 hours, in USD", initial="100")
+    consent = forms.BooleanField(
+        label="I agree that the saved card is charged for this without asking each time",
+        error_messages={"required": "Without your agreement the card is never charged."},
+    )
+
+
 class TopUpForm(forms.Form):
     amount = UsdField(label="Amount in USD", initial="25")
     save_card = forms.BooleanField(label="Keep this card for automatic top-ups", required=False)

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from billing import inbox, outbox
 from billing.gateway_models import (
+    AutoTopUp,
     Customer,
     Invoice,
     RateClass,
@@ -123,3 +124,11 @@ class InvoiceAdmin(RecordAdmin):
     list_select_related = ["organization"]
     search_fields = ["=number", "=title", "=organization__id"]
     ordering = ["-id"]
+
+
+@admin.register(AutoTopUp)
+class AutoTopUpAdmin(RecordAdmin):
+    list_display = ["organization", "enabled", "threshold_micros", "amount_micros", "problem", "consent_at"]
+    list_filter = ["enabled"]
+    list_select_related = ["organization"]
+    search_fields = ["=organization__id", "organization__name"]

@@ -133,6 +133,8 @@ class TopUp(Due):
         User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
     )
     automatic = models.BooleanField(default=False)
+    # An automatic one failed: its page is mailed to the people who may pay.
+    mailed = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=TopUpStatus, default=TopUpStatus.CREATED)
     amount_micros = models.BigIntegerField()
     # What was paid at Stripe, tax included, once it was.
@@ -173,6 +175,47 @@ class TopUp(Due):
     @property
     def usd(self) -> str:
         return format_usd(self.credited_micros or self.amount_micros)
+
+
+class AutoTopUp(models.Model):
+    """An organization's wish to have credit bought by itself, and who agreed to it."""
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.PROTECT, primary_key=True, related_name="+"
+    )
+    enabled = models.BooleanField(default=False)
+    threshold_micros = models.BigIntegerField()
+    amount_micros = models.BigIntegerField()
+    daily_cap_micros = models.BigIntegerField()
+    consent_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    consent_at = models.DateTimeField(db_default=Now())
+    next_at = models.DateTimeField(db_default=Now())
+    problem = models.CharField(max_length=300, blank=True)
+
+    objects = OrgQuerySet["AutoTopUp"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(threshold_micros__gt=0, amount_micros__gt=0)
+                & Q(daily_cap_micros__gte=F("amount_micros")),
+                name="auto_topup_sensible",
+            )
+        ]
+        # Asked every few seconds; those that are on are few.
+        indexes = [models.Index(fields=["next_at"], condition=Q(enabled=True), name="auto_topup_on")]
+
+    def __str__(self) -> str:
+        return "on" if self.enabled else "off"
+
+    def facts(self) -> dict[str, object]:
+        return {
+            "threshold_usd": format_usd(self.threshold_micros),
+            "amount_usd": format_usd(self.amount_micros),
+            "daily_cap_usd": format_usd(self.daily_cap_micros),
+        }
 
 
 class ReversalKind(models.TextChoices):

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from accounts.models import ApiKey, BillingMode, Organization
 from accounts.tenancy import OrgQuerySet
 from billing.gateway_models import (
+    AutoTopUp,
     Customer,
     Invoice,
     RateClass,
@@ -27,6 +28,7 @@ from billing.money import format_usd
 
 # Django finds models here.
 __all__ = [
+    "AutoTopUp",
     "Customer",
     "Invoice",
     "RateClass",

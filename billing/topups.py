@@ -11,18 +11,21 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.conf import settings
+from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models.functions import Now
 from django.urls import reverse
 
 from accounts import audit
-from accounts.models import Organization
+from accounts.models import Member, Organization
+from accounts.scopes import ROLE_SCOPES
 from accounts.tenancy import Caller
 from billing import customers, gateway, ledger, quotas
-from billing.errors import GatewayError, TopUpAmount
+from billing.errors import GatewayError, GatewayRefused, PaymentDeclined, TopUpAmount
 from billing.gateway import MICROS_PER_CENT
-from billing.gateway_models import UNPAID, TopUp, TopUpStatus
+from billing.gateway_models import UNPAID, Customer, TopUp, TopUpStatus
 from billing.money import format_usd, parse_usd
+from billing.wake import wake
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ LEASE_SECONDS = 60
 # The webhook comes within seconds; this is for the day it does not.
 FIRST_LOOK = timedelta(minutes=10)
 LABEL = "Voicereel credit"
+TRIES = 20
 PAYMENT_OVER = {"canceled", "requires_payment_method"}
 
 
@@ -57,9 +61,15 @@ def check_amount(amount_micros: int) -> None:
 
 def offer(topup: TopUp, *, save_card: bool) -> str:
     """Opens the checkout page of a top-up that has none yet."""
+    session = _session(topup, save_card=save_card)
+    _opened(topup, session)
+    return str(session["url"])
+
+
+def _session(topup: TopUp, *, save_card: bool) -> gateway.Snapshot:
     customer = customers.ensure(topup.organization)
     back = settings.PUBLIC_URL + reverse("topup_return", args=[topup.pk])
-    session = gateway.checkout_payment(
+    return gateway.checkout_payment(
         customer=customer.number,
         cents=topup.amount_micros // MICROS_PER_CENT,
         label=LABEL,
@@ -69,10 +79,12 @@ def offer(topup: TopUp, *, save_card: bool) -> str:
         cancel_to=back,
         key=f"topup:{topup.pk}",
     )
+
+
+def _opened(topup: TopUp, session: gateway.Snapshot) -> None:
     TopUp.objects.filter(pk=topup.pk, status=TopUpStatus.CREATED).update(
         status=TopUpStatus.OPEN, checkout=session["id"]
     )
-    return str(session["url"])
 
 
 def look_again(topup: TopUp) -> None:
@@ -92,6 +104,10 @@ def refresh(topup_id: str) -> None:
             _by_checkout(topup)
         elif topup.payment:
             by_payment(topup, gateway.payment(topup.payment))
+        elif topup.automatic:
+            _by_card(topup)
+        elif topup.mailed:
+            _mail(topup)
         else:
             # Its page was never opened, so nobody can pay it.
             _over(topup, TopUpStatus.FAILED, "The payment page could not be opened.")
@@ -111,6 +127,66 @@ def _by_checkout(topup: TopUp) -> None:
         by_payment(topup, paid, tax_cents=tax)
         if paid["status"] == "succeeded" and paid.get("setup_future_usage"):
             customers.keep_card(topup.organization_id, paid["payment_method"])
+
+
+def _by_card(topup: TopUp) -> None:
+    """Charges the saved card. An earlier try may have been done although its answer was lost: that is looked for."""
+    customer = Customer.objects.filter(organization_id=topup.organization_id).exclude(card="").first()
+    if customer is None:
+        _over(topup, TopUpStatus.FAILED, "There is no saved card.")
+        return
+    try:
+        payment = (_charged_before(topup, customer) if topup.tries else None) or gateway.charge_card(
+            customer=customer.number,
+            card=customer.card,
+            cents=topup.amount_micros // MICROS_PER_CENT,
+            label=LABEL,
+            metadata={"organization": str(topup.organization_id), "topup": str(topup.pk)},
+            key=f"topup:{topup.pk}",
+        )
+    except PaymentDeclined as declined:
+        TopUp.objects.mine(topup).update(payment=declined.payment)
+        _over(topup, TopUpStatus.FAILED, declined.message)
+    except GatewayRefused as refusal:
+        log.exception("the card of %s cannot be charged", topup.organization_id)
+        _over(topup, TopUpStatus.FAILED, str(refusal))
+    except GatewayError as error:
+        if topup.tries < TRIES:
+            raise
+        # Its mark was looked for in vain many times. Should it turn up after all, it is credited.
+        _over(topup, TopUpStatus.FAILED, error.message)
+    else:
+        by_payment(topup, payment)
+
+
+def _charged_before(topup: TopUp, customer: Customer) -> gateway.Snapshot | None:
+    since = topup.created_at - timedelta(hours=1)
+    for payment in gateway.payments_of(customer.number, since=since):
+        if (payment.get("metadata") or {}).get("topup") == str(topup.pk):
+            return payment
+    return None
+
+
+def _mail(topup: TopUp) -> None:
+    """The page, by mail: first the page (the same however often), then the mail, then the note that it is out."""
+    session = _session(topup, save_card=True)
+    text = (
+        f"Hello,\n\nthe automatic top-up of {topup.organization.name} could not be paid with the saved card, or the bank "
+        f"wants you to confirm it. To add {topup.usd} USD of credit yourself, open\n\n{session['url']}\n\nVoicereel\n"
+    )
+    people = [
+        member.user.email
+        for member in Member.objects.for_org(topup.organization).select_related("user")
+        if "billing:write" in ROLE_SCOPES[member.role]
+    ]
+    try:
+        send_mail("Your top-up needs you", text, settings.DEFAULT_FROM_EMAIL, people)
+    except OSError:  # every SMTP error is one
+        log.warning("top-up %s could not be mailed", topup.pk, exc_info=True)
+        TopUp.objects.later(topup, "The mail could not be sent.")
+        return
+    _opened(topup, session)
+    TopUp.objects.later(topup, "")
 
 
 def by_payment(topup: TopUp, payment: gateway.Snapshot, *, tax_cents: int = 0) -> None:
@@ -143,7 +219,12 @@ def _credit(topup: TopUp, payment: gateway.Snapshot, tax_cents: int) -> None:
 
 def _over(topup: TopUp, status: TopUpStatus, problem: str) -> None:
     with transaction.atomic():
-        TopUp.objects.mine(topup).filter(status__in=UNPAID).update(status=status, problem=problem)
+        unpaid = TopUp.objects.mine(topup).filter(status__in=UNPAID)
+        if unpaid.update(status=status, problem=problem[:300]) and topup.automatic:
+            again = TopUp.objects.create(
+                organization_id=topup.organization_id, amount_micros=topup.amount_micros, mailed=True
+            )
+            wake("billing.refresh_topup", str(again.pk))
         _done(topup)
 
 

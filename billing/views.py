@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import BillingMode
 from accounts.tenancy import Caller, org_view
-from billing import gateway, inbox, ledger, subscriptions, topups
+from billing import autotopup, customers, gateway, inbox, ledger, subscriptions, topups
 from billing.errors import BillingError
-from billing.forms import TopUpForm
+from billing.forms import AutoTopUpForm, TopUpForm
 from billing.gateway_models import Customer, TopUp, TopUpStatus
 from billing.money import format_usd
 
@@ -66,6 +66,41 @@ def topup_return(request: HttpRequest, caller: Caller, topup_id: uuid.UUID) -> H
 
 @require_POST
 @org_view("billing:write")
+def save_card(request: HttpRequest, caller: Caller) -> HttpResponse:
+    return _to_stripe(request, caller, customers.card_page)
+
+
+@require_POST
+@org_view("billing:write")
+def auto_topup(request: HttpRequest, caller: Caller) -> HttpResponse:
+    form = AutoTopUpForm(request.POST)
+    if not form.is_valid():
+        return _page(request, caller, TopUpForm(), auto_form=form, status=UNUSABLE)
+    given = form.cleaned_data
+    try:
+        autotopup.switch_on(
+            caller,
+            threshold_micros=given["threshold"],
+            amount_micros=given["amount"],
+            daily_cap_micros=given["daily_cap"],
+        )
+    except BillingError as error:
+        form.add_error(None, error.message)
+        return _page(request, caller, TopUpForm(), auto_form=form, status=UNUSABLE)
+    messages.success(request, "Credit is now added automatically.")
+    return redirect("billing")
+
+
+@require_POST
+@org_view("billing:write")
+def auto_topup_off(request: HttpRequest, caller: Caller) -> HttpResponse:
+    autotopup.switch_off(caller)
+    messages.success(request, "Credit is no longer added automatically.")
+    return redirect("billing")
+
+
+@require_POST
+@org_view("billing:write")
 def subscribe(request: HttpRequest, caller: Caller) -> HttpResponse:
     """To the page on which a postpaid organization agrees to its monthly invoice."""
     if caller.organization.billing_mode != BillingMode.POSTPAID:
@@ -97,7 +132,14 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=200 if known else 400)
 
 
-def _page(request: HttpRequest, caller: Caller, form: TopUpForm, status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    caller: Caller,
+    form: TopUpForm,
+    *,
+    auto_form: AutoTopUpForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
     organization = caller.organization
     books = ledger.balance(organization)
     context = {
@@ -111,5 +153,7 @@ def _page(request: HttpRequest, caller: Caller, form: TopUpForm, status: int = 2
         "postpaid": organization.billing_mode == BillingMode.POSTPAID,
         "invoices": subscriptions.invoices(organization),
         "form": form,
+        "plan": autotopup.plan_of(organization),
+        "auto_form": auto_form or AutoTopUpForm(auto_id="auto_%s"),
     }
     return render(request, "billing/billing.html", context, status=status)

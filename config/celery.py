@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("voicereel")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.imports = (
+    "billing.autotopup",
     "billing.customers",
     "billing.inbox",
     "billing.ledger_check",

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from billing import wake as billing_wake
+from billing import due as billing_due
 from jobs import detect
 from jobs.models import Job, WebhookEndpoint
 from jobs.states import OPEN, Status
@@ -96,7 +96,7 @@ def due() -> Iterator[Wakeup]:
         yield "jobs.give_back_look", str(look_id)
     for pk in _ids(WebhookEndpoint.objects.filter(tell_at__lte=Now())):
         yield "jobs.tell_disabled", pk
-    yield from billing_wake.due()
+    yield from billing_due.due()
 
 
 def _ids(rows: QuerySet[Any]) -> Iterator[str]:

@@ -252,6 +252,14 @@ def _blank(name: str) -> dict[str, Any]:
     return made
 
 
+def blank_field(name: str, field: str) -> dict[str, Any]:
+    """The least object that an optional field of such an object may hold."""
+    wanted = resource(object_schema(name)["$ref"])["properties"][field]
+    made = _least(next(option for option in wanted["anyOf"] if option.get("type") == "object"))
+    assert isinstance(made, dict)
+    return copy.deepcopy(made)
+
+
 def field_fits(name: str, field: str, value: Any) -> bool:
     """Whether objects of this kind have such a field, and it may have this value."""
     fields = resource(object_schema(name)["$ref"])["properties"]

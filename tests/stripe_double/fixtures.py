@@ -11,7 +11,7 @@ from celery import current_app
 from django.db.models.functions import Now
 from django.test import Client
 
-from billing import wake
+from billing import due
 from billing.gateway_models import Due
 from tests.stripe_double import payments
 from tests.stripe_double.mail import MailRoom
@@ -66,7 +66,7 @@ def work(*, hurry: bool = False) -> None:
             if not (hurry and number == 0):
                 rows = rows.filter(due_at__lte=Now())
             rows.update(due_at=Now() - timedelta(minutes=1))
-        todo = list(wake.due())
+        todo = list(due.due())
         if not todo:
             return
         for task, *args in todo:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.stripe_double import contract
 from tests.stripe_double.subscriptions import subscribe
 from tests.stripe_double.world import Object, Refusal, World, handles, invalid
 
@@ -35,7 +36,7 @@ def card(world: World, customer: str | None, behaves: str = VISA) -> Object:
         metadata={"behaves": behaves},
         billing_details={"address": None, "email": None, "name": None, "phone": None, "tax_id": None},
     )
-    made["card"] = {"brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2034}
+    made["card"] = contract.blank_field("payment_method", "card") | {"brand": "visa", "last4": "4242"}
     if customer:
         world.emit("payment_method.attached", made)
     return made
