@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from tests.stripe_double.payments import AUTHENTICATE, DECLINED, VISA, card
 from tests.stripe_double.world import Object, World, handles, invalid
+
+TEST_CARDS = {
+    "pm_card_visa": VISA,
+    "pm_card_chargeCustomerFail": DECLINED,
+    "pm_card_authenticationRequired": AUTHENTICATE,
+}
 
 
 @handles("get", "/v1/customers/{customer}/payment_methods")
@@ -10,6 +17,12 @@ def cards(world: World, params: Object, customer: str) -> Object:
     world.get("customer", customer)
     path = f"/v1/customers/{customer}/payment_methods"
     return {**world.listing("payment_method", {**params, "customer": customer}, path), "url": path}
+
+
+@handles("post", "/v1/payment_methods/{payment_method}/attach")
+def attach(world: World, params: Object, number: str) -> Object:
+    """Stripe's own test cards are known by name."""
+    return card(world, params["customer"], TEST_CARDS[number])
 
 
 @handles("post", "/v1/payment_methods/{payment_method}/detach")

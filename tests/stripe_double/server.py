@@ -26,6 +26,7 @@ assert subscriptions
 
 KEY = "sk_test_double"
 KEY_LIFE = 24 * 3600
+HELD_SECONDS = 60
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Fault:
     method: str
     times: int
     release: threading.Event = field(default_factory=threading.Event)
+    met: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class Double:
         """The next `times` requests to `path` meet a fault:
 
         500_before: nothing happened; 500_after: it happened, and the answer says 500; drop_before and drop_after: the
-        same without any answer; 429 and 409: refused; delay: it happened, the answer waits for `release`.
+        same without any answer; 429 and 409: refused; delay: it happened, the answer waits for `release`; delay_before:
+        it happens after `release`, although whoever asked may be gone.
         """
         fault = Fault(kind, path, method, times)
         self.faults.append(fault)
@@ -104,30 +107,33 @@ class Double:
     def answer(self, method: str, target: str, body: str, headers: Any) -> tuple[int, Object]:
         """Status and body. Raises Dropped."""
         address = urlsplit(target)
-        fault = self._fault(method, address.path)
+        found = self._fault(method, address.path)
+        fault = found.kind if found else ""
+        if found and fault == "delay_before":
+            found.release.wait(HELD_SECONDS)
         if fault in {"500_before", "429", "409", "drop_before"}:
             return _refused(fault)
         if headers.get("Authorization") != f"Bearer {KEY}":
             return 401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key provided."}}
         with self.lock:
             status, answered = self._once(method, address.path, address.query, body, headers)
+        if found and fault == "delay":
+            found.release.wait(HELD_SECONDS)
         if fault == "drop_after":
             raise Dropped
         if fault == "500_after":
             return self._keep_failure(headers)
         return status, answered
 
-    def _fault(self, method: str, path: str) -> str | None:
+    def _fault(self, method: str, path: str) -> Fault | None:
         with self.lock:
             found = next(
                 (f for f in self.faults if f.times and f.method == method and path.startswith(f.path)), None
             )
-            if found is None:
-                return None
-            found.times -= 1
-        if found.kind == "delay":
-            found.release.wait(10)
-        return found.kind
+            if found:
+                found.times -= 1
+                found.met.set()
+            return found
 
     def _keep_failure(self, headers: Any) -> tuple[int, Object]:
         """Stripe replays a stored failure to whoever asks again under the same key."""
