@@ -132,14 +132,15 @@ def store(
     return asset
 
 
-def store_data(caller: Caller, value: str, *, role: str) -> Asset:
+def store_data(caller: Caller, value: str, *, role: str, asset_id: UUID | None = None) -> Asset:
     """Keep what a `data:` address holds, looked into at once. Raises Invalid, naming the role."""
     with tempfile.TemporaryDirectory(prefix="voicereel-data-") as folder:
         path = Path(folder) / "data"
         try:
             fetch.data_uri(value, path, settings.UPLOAD_MAX_BYTES)
             with path.open("rb") as opened:
-                return store(caller.organization, file=File(opened), filename=role, by=caller)
+                file = File(opened)
+                return store(caller.organization, file=file, filename=role, by=caller, asset_id=asset_id)
         except (fetch.FetchRefused, Invalid) as refusal:
             raise Invalid(refusal.code, f"{role}: {refusal.message}", field=role) from None
 

@@ -14,8 +14,6 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from billing import quotas
-from billing.models import Limits
 from jobs.expire import expire
 from jobs.models import Asset, Job, JobEvent
 from jobs.states import Status
@@ -55,11 +53,7 @@ PROMPTS = {"running": "[fake stall]", "failed": "[fake fail=face_not_found hint=
 
 
 @pytest.fixture
-def speakers(org, key) -> dict[str, Speaker]:
-    drive.fund(org)
-    drive.fake_route(org)
-    Limits.objects.create(organization=org, submits_per_minute=1000)
-    quotas.forget()
+def speakers(served, key) -> dict[str, Speaker]:
     return {name: speaker(api_client(key)) for name, speaker in SPEAKERS.items()}
 
 

@@ -40,8 +40,7 @@ def plain(live_stack) -> Account:
 def faked(live_stack) -> Account:
     """It may open many streams a second."""
     made = account(live_stack, fake=True)
-    row = "INSERT INTO billing_limits (organization_id, credit_limit_micros, reads_per_second) VALUES (%s, 0, 1000)"
-    live_stack.sql(row, made.organization)
+    made.limited(reads_per_second=1000)
     return made
 
 

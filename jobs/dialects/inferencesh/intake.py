@@ -10,12 +10,14 @@ import base64
 import hashlib
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from django.conf import settings
 from django.core import signing
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -104,16 +106,23 @@ def _refused(status: int, detail: str) -> HttpResponse:
     return faults.response(Problem(status, "invalid_request", detail))
 
 
-def inputs(caller: Caller, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs with every `data:` address kept as a file of ours."""
-    return {role: _input(caller, role, value) for role, value in given.items()}
+def inputs(caller: Caller, given: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The inputs with every `data:` address kept as a file of ours; under one Idempotency-Key, once."""
+    return {role: _input(caller, role, value, key) for role, value in given.items()}
 
 
-def _input(caller: Caller, role: str, value: str) -> str:
+def _input(caller: Caller, role: str, value: str, key: str) -> str:
     if not uploads.is_data(value):
         return value
-    asset = uploads.store_data(caller, value, role=role)
-    return storage.asset_url(asset.id, asset.filename)
+    if not key:
+        return str(uploads.store_data(caller, value, role=role).pk)
+    # Derived, so that a request that is sent again names the same file and counts as the same.
+    digest = hashlib.sha256(value.encode()).hexdigest()
+    name = uuid5(NAMESPACE_URL, f"{caller.organization.pk}/{key}/{role}/{digest}")
+    if not Asset.objects.filter(pk=name).exists():
+        with suppress(IntegrityError):  # another one of the same request was faster
+            uploads.store_data(caller, value, role=role, asset_id=name)
+    return str(name)
 
 
 def prompt(caller: Caller, text: Any) -> Any:

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from billing import quotas
-from billing.models import Limits
 from tests.jobs import drive
 from tests.world import api_client
 
@@ -39,12 +37,8 @@ class Dash:
 
 
 @pytest.fixture
-def dash(org, key) -> Dash:
-    drive.fund(org)
-    drive.fake_route(org)
-    drive.fake_route(org, model="wan-2.2-animate")
-    Limits.objects.create(organization=org, submits_per_minute=1000)
-    quotas.forget()
+def dash(served, key) -> Dash:
+    drive.fake_route(served, model="wan-2.2-animate")
     return Dash(api_client(key))
 
 

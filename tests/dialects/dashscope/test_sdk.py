@@ -18,6 +18,7 @@ from dashscope.client.base_api import BaseApi
 from dashscope.v2 import AsyncClient, Client
 from dashscope.v2.errors import AuthenticationError, BadRequestError, DashScopeError
 
+from tests.dialects.accounts import is_video
 from tests.dialects.wavespeed.live import PORTRAIT, SPEECH, Account, account
 
 pytestmark = pytest.mark.timeout(300)
@@ -51,10 +52,6 @@ def uploaded(faked) -> dict[str, str]:
     """The samples at addresses of ours."""
     client = faked.sdk()
     return {"image_url": client.upload(PORTRAIT), "audio_url": client.upload(SPEECH)}
-
-
-def is_video(url: str) -> bool:
-    return httpx.get(url, trust_env=False, follow_redirects=True).content[4:8] == b"ftyp"
 
 
 def checked(response) -> None:

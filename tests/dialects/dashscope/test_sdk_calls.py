@@ -6,7 +6,6 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import dashscope
-import httpx
 import pytest
 from dashscope import VideoSynthesis
 from dashscope.aigc.video_synthesis import AioVideoSynthesis
@@ -25,6 +24,7 @@ from dashscope.v2.errors import (
 from dashscope.v2.resources._jobs import Jobs
 
 from config.embedded import process
+from tests.dialects.accounts import is_video
 from tests.dialects.wavespeed.live import PORTRAIT, SPEECH, Account, account
 
 pytestmark = pytest.mark.timeout(300)
@@ -64,18 +64,6 @@ def uploaded(faked) -> dict[str, str]:
     return {"image_url": client.upload(PORTRAIT), "audio_url": client.upload(SPEECH)}
 
 
-def is_video(url: str) -> bool:
-    return httpx.get(url, trust_env=False, follow_redirects=True).content[4:8] == b"ftyp"
-
-
-def limited(customer: Account, **limits: int) -> None:
-    names, marks = ", ".join(limits), ", ".join("%s" for _ in limits)
-    row = (
-        f"INSERT INTO billing_limits (organization_id, credit_limit_micros, {names}) VALUES (%s, 0, {marks})"
-    )
-    customer.stack.sql(row, customer.organization, *limits.values())
-
-
 # --- v1 -------------------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +71,7 @@ def test_v1_a_wait_that_takes_too_long_is_the_sdks_time_out(faked, uploaded):
     started = VideoSynthesis.async_call(prompt=STALL, extra_input=uploaded, **S2V)
     late = VideoSynthesis.wait(started, wait_timeout=1)
     assert (late.status_code, late.code) == (408, "WaitTaskTimeout")
-    faked.post("predictions/delete", {"ids": [started.output.task_id.replace("-", "")]})
+    faked.cancel(started.output.task_id)
     assert VideoSynthesis.wait(started).output.task_status == "CANCELED"
 
 
@@ -145,14 +133,12 @@ def test_v1_money_rights_and_patience(live_stack, uploaded):
     files = {"image_url": poor.sdk().upload(PORTRAIT), "audio_url": poor.sdk().upload(SPEECH)}
     refused = VideoSynthesis.async_call(extra_input=files, api_key=poor.key, **S2V)
     assert (refused.status_code, refused.code) == (400, "Arrearage")
-    hasty = account(live_stack, fake=True)
-    limited(hasty, submits_per_minute=1)
+    reader, hasty = (account(live_stack, fake=True) for _ in range(2))
+    reader.scoped("jobs:read")
     files = {"image_url": "https://example.com/a.jpg", "audio_url": "https://example.com/a.wav"}
-    scopes = "UPDATE accounts_apikey SET scopes = %s WHERE organization_id = %s"
-    live_stack.sql(scopes, ["jobs:read"], hasty.organization)
-    refused = VideoSynthesis.async_call(extra_input=files, api_key=hasty.key, **S2V)
+    refused = VideoSynthesis.async_call(extra_input=files, api_key=reader.key, **S2V)
     assert (refused.status_code, refused.code) == (403, "AccessDenied")
-    live_stack.sql(scopes, ["jobs:read", "jobs:write"], hasty.organization)
+    hasty.limited(submits_per_minute=1)
     order = lambda: VideoSynthesis.async_call(extra_input=files, api_key=hasty.key, **S2V)
     assert process.until(lambda: order().status_code == 429, seconds=60, pause=0.1)
 
@@ -168,7 +154,7 @@ def test_aio_ends_that_are_none(faked, other, uploaded):
         task = started.output.task_id
         assert (await AioVideoSynthesis.fetch(task, api_key=other.key)).output.task_status == "UNKNOWN"
         assert (await AioVideoSynthesis.cancel(task, api_key=other.key)).code == "UnsupportedOperation"
-        faked.post("predictions/delete", {"ids": [task.replace("-", "")]})
+        faked.cancel(task)
         failed = await AioVideoSynthesis.call(prompt=FAIL, extra_input=uploaded, **S2V)
         assert (failed.status_code, failed.output.code) == (200, "InvalidFile.NoHuman")
         with pytest.raises(InvalidTask, match="InvalidParameter"):
@@ -203,7 +189,7 @@ def test_v2_time_outs_cancels_and_failures_are_the_sdks_errors(faked, base, uplo
         stalled = jobs.create(model=MODEL, prompt=STALL, extra_input=uploaded)
         with pytest.raises(DashScopeError, match="timed out after 1s waiting for task"):
             jobs.wait(stalled, timeout=1, poll_interval=0.2)
-        faked.post("predictions/delete", {"ids": [stalled.task_id.replace("-", "")]})
+        faked.cancel(stalled.task_id)
         with pytest.raises(DashScopeError, match="was canceled while waiting"):
             jobs.wait(stalled, poll_interval=0.2)
         with pytest.raises(DashScopeError) as failed:
@@ -238,7 +224,7 @@ def test_v2_money_routes_and_patience(live_stack, base):
             )
         assert nobody.value.code == "ModelUnavailable"
     hasty = account(live_stack, fake=True)
-    limited(hasty, submits_per_minute=1)
+    hasty.limited(submits_per_minute=1)
     with Client(api_key=hasty.key, base_url=base, max_retries=0) as client:
 
         def told() -> bool:
@@ -272,9 +258,7 @@ def test_v2_asynchronous_has_the_same_calls(faked, base, other, uploaded):
             stalled = await jobs.create(model=MODEL, prompt=STALL, extra_input=uploaded)
             with pytest.raises(DashScopeError, match="timed out after 1s"):
                 await jobs.wait(stalled.task_id, timeout=1, poll_interval=0.2)
-            await asyncio.to_thread(
-                faked.post, "predictions/delete", {"ids": [stalled.task_id.replace("-", "")]}
-            )
+            await asyncio.to_thread(faked.cancel, stalled.task_id)
             with pytest.raises(DashScopeError) as failed:
                 await client.videos.generate(
                     model=MODEL, prompt=FAIL, extra_input=uploaded, poll_interval=0.2

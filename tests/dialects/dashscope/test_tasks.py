@@ -78,6 +78,36 @@ def test_animate(dash, animate, name, mode, grade, resolution):
     assert dash.tasks(model_name=name).json()["total"] == 1
 
 
+def test_headers_that_mean_nothing_here_are_passed_over(dash, s2v):
+    """The SDK sends them where its user names a workspace or leaves inspection on."""
+    headers = {
+        "X-DashScope-WorkSpace": "llm-x",
+        "X-DashScope-DataInspection": "enable",
+        "X-DashScope-SSE": "disable",
+    }
+    assert dash.submit(s2v, **headers).status_code == 200
+
+
+def test_a_running_task_has_no_end_and_no_usage_yet(dash, s2v):
+    s2v["input"]["prompt"] = "[fake stall]"
+    task = dash.started(s2v)
+    drive.dispatch.dispatch()
+    told, line = dash.task(task), dash.tasks(task_id=task).json()["data"][0]
+    assert "usage" not in told
+    assert {"submit_time", "scheduled_time"} <= set(told["output"])
+    assert "end_time" not in told["output"]
+    assert {"gmt_create", "start_time"} <= set(line)
+    assert "end_time" not in line
+    assert "code" not in told
+
+
+def test_voices_longer_than_the_vendors_limit_are_accepted(dash, org, s2v):
+    """The vendor takes less than 20 s; nobody's programme breaks by being allowed more."""
+    s2v["input"]["audio_url"] = str(drive.asset(org, "audio", duration_ms=90_000).id)
+    task = dash.started(s2v)
+    assert dash.task(task)["output"]["task_status"] == "PENDING"
+
+
 def test_foreign_addresses_are_accepted_unseen(dash, s2v):
     s2v["input"] = {"image_url": "https://example.com/a.jpg", "audio_url": "https://example.com/a.wav"}
     task = dash.started(s2v)

@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
 
-from billing import quotas
-from billing.models import Limits
-from tests.jobs import drive
 from tests.world import api_client
 
 APP = "infsh/wan-2-2-s2v"
@@ -54,21 +50,10 @@ class Infsh:
 
 
 @pytest.fixture
-def infsh(org, key) -> Infsh:
-    with transaction.atomic():
-        drive.fund(org)
-    drive.fake_route(org)
-    Limits.objects.create(organization=org, submits_per_minute=1000)
-    quotas.forget()
+def infsh(served, key) -> Infsh:
     return Infsh(api_client(key))
 
 
 @pytest.fixture
 def stranger(other_org, other_key) -> Infsh:
     return Infsh(api_client(other_key))
-
-
-@pytest.fixture
-def inputs(org) -> dict[str, str]:
-    """A picture and a voice of 4 s, stored and looked into."""
-    return {"image": str(drive.asset(org, "image").id), "audio": str(drive.asset(org, "audio").id)}

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 from inferencesh import async_inference, inference
 
+from tests.dialects import accounts
 from tests.dialects.inferencesh.conftest import APP
 from tests.live import LiveStack
 
-ROUTE = """
-INSERT INTO providers_route (model, provider, organization_id, enabled, priority, weight,
-                             cost_micros_per_second, settings)
-VALUES ('wan-2.2-s2v', 'fake', %s, true, 1, 1, 0, '{}')
-"""
-
 
 @dataclass
-class Account:
-    """An organization of the live stack, and its programme."""
-
-    stack: LiveStack
-    organization: str
-    key: str
+class Account(accounts.Account):
     prefix: str = ""
 
     @property
@@ -40,11 +26,6 @@ class Account:
     def async_sdk(self):
         return async_inference(api_key=self.key, base_url=self.base)
 
-    @property
-    def http(self) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.Client(base_url=self.base, headers=headers, timeout=60, trust_env=False)
-
     def get(self, path: str) -> Any:
         with self.http as http:
             return http.get(path).json()["data"]
@@ -56,22 +37,9 @@ class Account:
     def status(self, name: str) -> str:
         return self.stack.sql("SELECT status FROM jobs_job WHERE id = %s", name)[0][0]
 
-    @contextmanager
-    def route_closed(self) -> Iterator[None]:
-        """Meanwhile whatever is submitted waits."""
-        places = "UPDATE providers_route SET max_running = %s WHERE organization_id = %s"
-        self.stack.sql(places, 0, self.organization)
-        try:
-            yield
-        finally:
-            self.stack.sql(places, None, self.organization)
-
 
 def account(stack: LiveStack, *, credit_usd: float = 20, fake: bool = False, prefix: str = "") -> Account:
-    made = stack.create_org(f"Org {uuid.uuid4().hex[:8]}", credit_usd=credit_usd)
-    if fake:
-        stack.sql(ROUTE, made["organization"])
-    return Account(stack, made["organization"], made["api_key"], prefix)
+    return accounts.made(Account, stack, credit_usd=credit_usd, fake=fake, prefix=prefix)
 
 
 def order(given: dict[str, Any], prompt: str = "", **body: Any) -> dict[str, Any]:

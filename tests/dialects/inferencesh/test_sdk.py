@@ -10,7 +10,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 import redis
 import requests
@@ -18,6 +17,7 @@ from inferencesh import TaskStatus
 from inferencesh.models.errors import APIError
 
 from config.embedded import process
+from tests.dialects.accounts import is_video
 from tests.dialects.inferencesh.conftest import APP, PORTRAIT, SPEECH, as_data
 from tests.dialects.inferencesh.live import Account, account, order
 
@@ -38,10 +38,6 @@ def files(faked) -> dict[str, str]:
         "image": client.upload_file(str(PORTRAIT))["uri"],
         "audio": client.upload_file(str(SPEECH))["uri"],
     }
-
-
-def is_video(address: str) -> bool:
-    return httpx.get(address, trust_env=False, follow_redirects=True).content[4:8] == b"ftyp"
 
 
 def test_local_paths_become_a_video(live_stack):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 from inferencesh import File, TaskStatus, UploadFileOptions
 from inferencesh.client import AsyncInference, Inference
 from inferencesh.models.errors import APIError
 
 from config.embedded import process
+from tests.dialects.accounts import is_video
 from tests.dialects.inferencesh.conftest import APP, PORTRAIT, SPEECH, as_data
 from tests.dialects.inferencesh.live import Account, account, order
 
@@ -32,10 +32,6 @@ def files(faked) -> dict[str, str]:
         "image": client.files.upload(str(PORTRAIT))["uri"],
         "audio": client.files.upload(str(SPEECH))["uri"],
     }
-
-
-def is_video(address: str) -> bool:
-    return httpx.get(address, trust_env=False, follow_redirects=True).content[4:8] == b"ftyp"
 
 
 def refusal(call) -> tuple[int, str | None]:
@@ -144,26 +140,17 @@ def test_every_call_on_a_task_of_nobody_is_not_found(faked):
 
 
 def test_rights_money_and_patience(live_stack):
-    customer = account(live_stack, fake=True)
-    limits = "INSERT INTO billing_limits (organization_id, credit_limit_micros, submits_per_minute) VALUES (%s, 0, 1)"
-    live_stack.sql(limits, customer.organization)
-    client = customer.sdk()
-    files = {
-        "image": client.upload_file(str(PORTRAIT))["uri"],
-        "audio": client.upload_file(str(SPEECH))["uri"],
-    }
-    scopes = "UPDATE accounts_apikey SET scopes = %s WHERE organization_id = %s"
-    every = live_stack.sql(
-        "SELECT scopes FROM accounts_apikey WHERE organization_id = %s", customer.organization
-    )
-    live_stack.sql(scopes, ["jobs:read"], customer.organization)
-    assert refusal(lambda: client.run(order(files))) == (403, "insufficient_scope")
-    assert refusal(lambda: client.upload_file(b"x")) == (403, "insufficient_scope")
-    live_stack.sql(scopes, every[0][0], customer.organization)
-    cap = "UPDATE accounts_apikey SET spend_cap_micros = %s WHERE organization_id = %s"
-    live_stack.sql(cap, 1, customer.organization)
-    assert refusal(lambda: client.run(order(files))) == (402, "limit_exceeded")
-    live_stack.sql(cap, None, customer.organization)
+    reader, capped, hasty = (account(live_stack, fake=True) for _ in range(3))
+    reader.scoped("jobs:read")
+    assert refusal(lambda: reader.sdk().run({"app": APP, "input": {}})) == (403, "insufficient_scope")
+    assert refusal(lambda: reader.sdk().upload_file(b"x")) == (403, "insufficient_scope")
+    cap = "UPDATE accounts_apikey SET spend_cap_micros = 1 WHERE organization_id = %s"
+    live_stack.sql(cap, capped.organization)
+    given = {"image": str(PORTRAIT), "audio": str(SPEECH)}
+    assert refusal(lambda: capped.sdk().run(order(given))) == (402, "limit_exceeded")
+    hasty.limited(submits_per_minute=1)
+    client = hasty.sdk()
+    files = {role: client.upload_file(path)["uri"] for role, path in given.items()}
 
     def told() -> bool:
         try:

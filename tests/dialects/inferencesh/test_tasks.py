@@ -238,6 +238,18 @@ def test_the_same_idempotency_key_runs_once(infsh, inputs):
     assert problem(other) == (409, "conflict")
 
 
+def test_data_addresses_sent_again_under_one_key_run_once(infsh):
+    image, audio = as_data(PORTRAIT, "image/jpeg"), as_data(SPEECH, "audio/wav")
+    body = {"app": APP, "input": {"image": image, "audio": audio}}
+    send = lambda body: infsh.post("/apps/run", body, headers={"Idempotency-Key": "k"})
+    first, second = (send(body).json()["data"]["id"] for _ in "ab")
+    assert first == second
+    assert Asset.objects.count() == 2
+    other = {"app": APP, "input": {"image": image, "audio": image}}
+    assert problem(send(other)) == (409, "conflict")
+    assert Job.objects.count() == 1
+
+
 def test_a_preview_says_so_beside_the_task(infsh, inputs, org):
     Route.objects.filter(organization=org).update(settings={"preview": True})
     assert [notice["code"] for notice in infsh.run(inputs).json()["messages"]] == ["preview"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
@@ -75,3 +77,39 @@ def test_an_event_that_commits_late_is_not_overtaken(org):
     thread.join()
     late = read_until(lambda: events.feed(org.pk, after=cursor)[0], 2)
     assert [event.type for event in late] == ["slow", "quick"]
+
+
+WRITERS, ROUNDS = 6, 15
+
+
+def test_pages_read_while_many_write_miss_nothing_and_tell_nothing_twice(org, api):
+    """Each writer holds its transaction open for a while of its own, so that ids become visible out of order."""
+    jobs = [make_job(org) for _ in range(WRITERS)]
+
+    def write(number: int) -> None:
+        chance = random.Random(number)
+        for step in range(ROUNDS):
+            with transaction.atomic(), connection.cursor() as cursor:
+                events.append(jobs[number], f"{number}.{step}a")
+                cursor.execute("SELECT pg_sleep(%s)", [chance.uniform(0, 0.05)])
+                events.append(jobs[number], f"{number}.{step}b")
+        connection.close()
+
+    after = [""]
+
+    def page() -> list[dict]:
+        answer = api.get(f"/v1/events?limit=7&after={after[0]}").json()
+        after[0] = answer["next"]
+        return answer["data"]
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        writing = [pool.submit(write, number) for number in range(WRITERS)]
+        got = read_until(page, WRITERS * ROUNDS * 2)
+        assert all(one.result() is None for one in writing)
+    ids = [event["id"] for event in got]
+    assert len(set(ids)) == len(ids) == WRITERS * ROUNDS * 2
+    assert ids != sorted(ids)  # or nobody was overtaken, and nothing was shown
+    for job in jobs:
+        mine = [event["id"] for event in got if event["job"] == str(job.pk)]
+        assert mine == sorted(mine)
+    assert page() == []

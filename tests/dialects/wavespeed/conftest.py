@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from billing import quotas
-from billing.models import Limits
-from tests.jobs import drive
 from tests.world import api_client
 
 S2V = "/api/v3/wavespeed-ai/wan-2.2/speech-to-video"
@@ -33,20 +30,10 @@ class Wave:
 
 
 @pytest.fixture
-def wave(org, key) -> Wave:
-    drive.fund(org)
-    drive.fake_route(org)
-    Limits.objects.create(organization=org, submits_per_minute=1000)
-    quotas.forget()
+def wave(served, key) -> Wave:
     return Wave(api_client(key))
 
 
 @pytest.fixture
 def stranger(other_org, other_key) -> Wave:
     return Wave(api_client(other_key))
-
-
-@pytest.fixture
-def inputs(org) -> dict[str, str]:
-    """A picture and a voice of 4 s, stored and looked into."""
-    return {"image": str(drive.asset(org, "image").id), "audio": str(drive.asset(org, "audio").id)}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 
-import httpx
 import pytest
 import wavespeed
 from wavespeed import api
 
 from config.embedded import process
+from tests.dialects.accounts import is_video
 from tests.dialects.wavespeed.live import MODEL, PORTRAIT, SPEECH, Account, account, refusal
 
 pytestmark = pytest.mark.timeout(300)
@@ -25,10 +25,6 @@ def faked(live_stack) -> Account:
 def files(faked) -> dict[str, str]:
     client = faked.sdk()
     return {"image": client.upload(PORTRAIT), "audio": client.upload(SPEECH)}
-
-
-def is_video(address: str) -> bool:
-    return httpx.get(address, trust_env=False, follow_redirects=True).content[4:8] == b"ftyp"
 
 
 def test_the_module_functions(faked, monkeypatch):
@@ -94,22 +90,16 @@ def test_what_is_wrong_is_told_with_its_name(faked, files):
 
 
 def test_rights_and_patience(live_stack):
-    customer = account(live_stack, fake=True)
-    limits = "INSERT INTO billing_limits (organization_id, credit_limit_micros, submits_per_minute) VALUES (%s, 0, 1)"
-    live_stack.sql(limits, customer.organization)
-    client = customer.sdk()
-    body = {"image": client.upload(PORTRAIT), "audio": client.upload(SPEECH), "prompt": DONE}
-    scopes = "UPDATE accounts_apikey SET scopes = %s WHERE organization_id = %s"
-    every = live_stack.sql(
-        "SELECT scopes FROM accounts_apikey WHERE organization_id = %s", customer.organization
-    )
-    live_stack.sql(scopes, ["jobs:read"], customer.organization)
+    reader, hasty = (account(live_stack, fake=True) for _ in range(2))
+    reader.scoped("jobs:read")
     with pytest.raises(RuntimeError, match="Failed to submit prediction: HTTP 403") as caught:
-        client.run(MODEL, body)
+        reader.sdk().run(MODEL, {})
     assert refusal(caught.value)["error_code"] == "scope_missing"
     with pytest.raises(RuntimeError, match="Failed to create upload: HTTP 403"):
-        client.upload(io.BytesIO(b"x"))
-    live_stack.sql(scopes, every[0][0], customer.organization)
+        reader.sdk().upload(io.BytesIO(b"x"))
+    hasty.limited(submits_per_minute=1)
+    client = hasty.sdk()
+    body = {"image": client.upload(PORTRAIT), "audio": client.upload(SPEECH), "prompt": DONE}
 
     def told() -> bool:
         try:

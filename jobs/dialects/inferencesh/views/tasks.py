@@ -36,7 +36,7 @@ class Run(View):
         if "prompt" in options:
             options["prompt"] = intake.prompt(self.caller, options["prompt"])
         checked_options(model, options)  # before any file is kept
-        order = replace(order, inputs=intake.inputs(self.caller, order.inputs), options=options)
+        order = replace(order, inputs=intake.inputs(self.caller, order.inputs, key), options=options)
         job = submit(self.caller, order)
         return success(tasks.shown(job), [*wanted.notices, *self.preview(model.slug)])
 
