@@ -52,11 +52,19 @@ WITH running AS (
     SELECT organization_id, count(*) AS n FROM jobs_job WHERE status IN ('running', 'saving') GROUP BY 1
 ), waiting AS (
     SELECT id, organization_id, row_number() OVER (PARTITION BY organization_id ORDER BY id) AS place
-    FROM jobs_job WHERE status = 'queued' AND due_at <= statement_timestamp()
+    FROM jobs_job WHERE status = 'queued' AND due_at <= statement_timestamp() AND NOT EXISTS (
+        SELECT FROM unnest(%s::uuid[], %s::text[]) AS stuck (organization_id, model)
+        WHERE stuck.organization_id = jobs_job.organization_id AND stuck.model IN ('', jobs_job.model)
+    )
 )
 SELECT w.id FROM waiting w LEFT JOIN running r USING (organization_id)
 ORDER BY coalesce(r.n, 0) + w.place, w.id LIMIT %s
 """
+# So many waiting jobs are looked at together; when all of them must wait, those like them are passed over for the next.
+WINDOW, WINDOWS = BATCH * 4, 20
+
+# What must wait: an organization and a model, or an organization with "" for all of its models.
+Stuck = set[tuple[UUID, str]]
 
 PUBLIC_FAILURE = "The video could not be rendered; nothing was charged."
 # Another route may be able to: each is tried once.
@@ -87,20 +95,31 @@ def pick() -> Start | None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PICK_LOCK])
-            cursor.execute(FAIR, [BATCH * 4])
-            ids = [row[0] for row in cursor.fetchall()]
-        start = _first_startable(ids, hopeless)
+        load, stuck = _load(), Stuck()
+        for _ in range(WINDOWS):
+            ids = _due(stuck)
+            start = _first_startable(ids, load, hopeless, stuck)
+            if start or len(ids) < WINDOW:
+                break
     for job, failure in hopeless:
         settle.end(job, Status.FAILED, failure, given=frozenset({Status.QUEUED}))
     return start
 
 
-def _first_startable(ids: list[UUID], hopeless: list[tuple[Job, Failure]]) -> Start | None:
+def _due(stuck: Stuck) -> list[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(FAIR, [[pair[0] for pair in stuck], [pair[1] for pair in stuck], WINDOW])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _first_startable(
+    ids: list[UUID], load: routing.Load, hopeless: list[tuple[Job, Failure]], stuck: Stuck
+) -> Start | None:
     by_id = Job.objects.select_related("organization").in_bulk(ids)
-    load = _load()
     by_org = _running({job.organization_id for job in by_id.values()})
     for job in (by_id[pk] for pk in ids if pk in by_id):
         if not quotas.may_run(job.organization, by_org[job.organization_id]):
+            stuck.add((job.organization_id, ""))
             continue
         attempts = list(job.attempts.order_by("number"))
         try:
@@ -109,9 +128,11 @@ def _first_startable(ids: list[UUID], hopeless: list[tuple[Job, Failure]]) -> St
             hopeless.append(
                 (job, _last_failure(attempts) or Failure("no_route", none.message, retryable=True))
             )
+            stuck.add((job.organization_id, job.model))
             continue
         if routes and (start := _written(job, routes[0], len(attempts) + 1)):
             return start
+        stuck.add((job.organization_id, job.model))
     return None
 
 

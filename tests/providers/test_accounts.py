@@ -10,6 +10,7 @@ from django.db import connection
 from accounts.models import AuditEntry
 from jobs.models import Attempt
 from jobs.submit import submit
+from jobs.types import JobRequest
 from providers import errors, vault
 from providers.models import ProviderAccount, Route
 from providers.registry import adapter
@@ -167,3 +168,22 @@ def test_polls_beyond_the_accounts_queries_wait_without_counting_as_failed(order
     assert drive.poll._within_limits(adapter("fake", account.pk), account.pk, now)[0] == []
     assert set(Attempt.objects.values_list("poll_failures", flat=True)) == {0}
     assert not Attempt.objects.exclude(lease_until=None).exists()
+
+
+def test_a_long_queue_for_a_full_account_does_not_hide_what_could_start(
+    order, account, org, caller, monkeypatch
+):
+    """More jobs than one look covers wait for the account's one place; a job of another model starts past them."""
+    monkeypatch.setattr(drive.dispatch, "WINDOW", 4)
+    ProviderAccount.objects.update(max_running=1)
+    for _ in range(11):
+        order()
+    drive.fake_route(org, "wan-2.2-animate")
+    inputs = {"image": str(drive.asset(org, "image").id), "video": str(drive.asset(org, "video").id)}
+    last = submit(
+        caller, JobRequest(model="wan-2.2-animate", inputs=inputs, options={"seed": 1}, dialect="rest")
+    )
+    assert begun() == 2
+    last.refresh_from_db()
+    assert last.status == "running"
+    assert Attempt.objects.count() == 2
