@@ -19,7 +19,7 @@ from config.docs.markdown import Example
 from tests.rest import SAMPLES
 
 SECONDS = 2  # of the voice: what is shown does not need more
-PATIENCE = 120
+PATIENCE = 240  # a busy machine
 # Between the output of one block and that of the next.
 MARK = "\x1e"
 MARKS = {

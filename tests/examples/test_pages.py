@@ -33,7 +33,7 @@ def test_every_example_has_a_language_that_is_run_or_only_shown():
     assert languages <= {*runner.RUN, "json", "http", "text"}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(800)
 @pytest.mark.parametrize("slug", RUNNING)
 def test_the_examples_of_a_page_run(live_stack, tmp_path, slug):
     customer = account(live_stack, fake=slug not in RENDERED)
