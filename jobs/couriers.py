@@ -31,8 +31,12 @@ class Couriers:
 
     async def round(self) -> None:
         """One look, and the pause after it."""
-        claimed = await sync_to_async(self.send_out)()
-        await asyncio.sleep(BRISK if claimed or any(self.away.values()) else IDLE)
+        pause = IDLE  # also after a failure: a database that is away is not asked without end
+        try:
+            if await sync_to_async(self.send_out)() or any(self.away.values()):
+                pause = BRISK
+        finally:
+            await asyncio.sleep(pause)
 
     def send_out(self) -> int:
         """Start a thread for each delivery whose turn it is; how many."""

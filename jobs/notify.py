@@ -138,7 +138,7 @@ def retry_after(headers: httpx.Headers) -> float:
         return float(text[:9])
     try:
         then = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
     return max((then - datetime.now(UTC)).total_seconds(), 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from accounts.tenancy import Caller
 from jobs import fetch
 from jobs.errors import Conflict, Invalid
 from jobs.models import Delivery, DeliveryQuerySet, WebhookEndpoint
-from jobs.secrets import seal, unseal
+from jobs.secrets import SealBroken, seal, unseal
 from jobs.states import EVENT_TYPES, EVERYTHING, FINAL, OURS, told_as
 from jobs.types import new_id
 
@@ -194,7 +195,8 @@ def secrets_of(endpoint: WebhookEndpoint) -> list[str]:
     found = [unseal(endpoint.sealed)]
     replaced = WebhookEndpoint.objects.filter(pk=endpoint.pk, previous_until__gt=Now())
     if endpoint.previous_sealed and replaced.exists():
-        found.append(unseal(endpoint.previous_sealed))
+        with suppress(SealBroken):  # rotated because it could no longer be read
+            found.append(unseal(endpoint.previous_sealed))
     return found
 
 

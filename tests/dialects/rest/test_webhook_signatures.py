@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import override_settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from jobs.models import PlatformKey
+from jobs.models import Delivery, PlatformKey, WebhookEndpoint
 from tests.dialects.rest.hooks import Hook
 from tests.jobs import drive
 from tests.jobs.database_clock import DatabaseClock
@@ -166,6 +166,20 @@ def test_the_platforms_key_is_made_once_sealed_and_replaced_with_an_overlap(api,
     message = pinged(api, endpoint, hook)
     assert not checked_by(old, message.headers, message.body)
     assert checked_by(new, message.headers, message.body)
+
+
+def test_a_secret_that_cannot_be_read_any_more_is_replaced(api, endpoint, hook):
+    WebhookEndpoint.objects.update(sealed="gAAAAA")
+    ping = api.post(f"/v1/webhooks/{endpoint['id']}/test").json()
+    drive.tell()
+    row = api.get(f"/v1/webhooks/deliveries/{ping['id']}").json()
+    assert (row["payload"], row["status"]) == (None, "due")
+    assert [entry["answer"] for entry in row["log"]] == ["The message could not be made."]
+    assert api.get(f"/v1/webhooks/{endpoint['id']}").json()["failing_since"] is None  # our fault, not theirs
+    new = api.post(f"/v1/webhooks/{endpoint['id']}/rotate", {}, format="json").json()
+    Delivery.objects.update(due_at=Delivery.objects.get().created_at)
+    drive.tell()
+    assert accepts(new["secret"], hook.got[-1])
 
 
 def test_a_key_that_cannot_be_opened_any_more_costs_no_delivery(api, endpoint, hook, caplog):

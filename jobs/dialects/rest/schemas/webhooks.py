@@ -127,7 +127,13 @@ DELIVERY_IN_FULL = component(
     answer(
         "A delivery with its message and the log of its tries.",
         **_DELIVERY,
-        payload={**ANY_OBJECT, "description": "As it would be sent now; addresses of files in it are fresh."},
+        payload=nullable(
+            {
+                **ANY_OBJECT,
+                "description": "As it would be sent now; addresses of files in it are fresh. Null where its secret "
+                "can no longer be read: rotate it.",
+            }
+        ),
         log=listed(TRY),
     ),
 )

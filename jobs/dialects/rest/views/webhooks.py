@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
@@ -19,6 +20,7 @@ from jobs.dialects.rest.views.base import View, limit
 from jobs.dialects.rest.wire import webhooks as wire
 from jobs.errors import NotFound
 from jobs.models import Delivery, WebhookEndpoint
+from jobs.secrets import SealBroken
 
 KEYS_SECONDS = 3600
 LOCATION = {"Location": {"type": "string", "format": "uri-reference", "description": "Where to look at it."}}
@@ -168,9 +170,17 @@ class OneDelivery(WebhookView):
     )
     def get(self, request: Request, delivery_id: UUID) -> Response:
         row = self.delivery(delivery_id)
-        _, body = notify.drawn(row)
         log = [wire.tried(entry) for entry in row.log.all()]
-        return Response({**wire.delivery(row), "payload": json.loads(body), "log": log})
+        return Response({**wire.delivery(row), "payload": payload(row), "log": log})
+
+
+def payload(row: Delivery) -> dict[str, Any] | None:
+    try:
+        _, body = notify.drawn(row)
+    except SealBroken:
+        return None
+    drawn: dict[str, Any] = json.loads(body)
+    return drawn
 
 
 class Replay(WebhookView):
