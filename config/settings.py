@@ -275,9 +275,9 @@ JOB_LIFE_SECONDS = env_int("JOB_LIFE_SECONDS", 24 * 3600)
 RETRY_STEP = timedelta(milliseconds=env_int("RETRY_STEP_MS", 2000))
 ORPHAN_SECONDS = env_int("ORPHAN_SECONDS", 60)
 RENDER_LEASE_SECONDS = env_int("RENDER_LEASE_SECONDS", 15)
-# How long a WaveSpeed sync submit is held, and how many of them a process with few threads holds at once.
+# How long a WaveSpeed sync submit is held, and how many requests of all kinds may wait in a process with few threads.
 WAVESPEED_SYNC_SECONDS = env_int("WAVESPEED_SYNC_SECONDS", 90)
-WAVESPEED_SYNC_WAITERS = env_int("WAVESPEED_SYNC_WAITERS", 4)
+SYNC_WAITERS = env_int("SYNC_WAITERS", 4)
 # One try of a webhook in all, from the look-up of its host on; and how long the log of deliveries is kept.
 WEBHOOK_TIMEOUT_SECONDS = env_int("WEBHOOK_TIMEOUT_SECONDS", 15)
 WEBHOOK_LOG_DAYS = env_int("WEBHOOK_LOG_DAYS", 30)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import Organization
 from billing import ledger
@@ -25,7 +28,8 @@ USD = 1_000_000
 def fund(organization: Organization, usd: int = 20) -> None:
     organization.tier = "gold"  # its limits are not what is tested
     organization.save(update_fields=["tier"])
-    ledger.grant(organization, usd * USD, reference=uuid.uuid4().hex, reason="test credit")
+    with transaction.atomic():
+        ledger.grant(organization, usd * USD, reference=uuid.uuid4().hex, reason="test credit")
 
 
 def fake_route(organization: Organization, model: str = "wan-2.2-s2v", **fields) -> Route:
@@ -82,6 +86,27 @@ def tell() -> int:
             notify.attempt(turn.delivery)
         tries += len(turns)
     return tries
+
+
+@contextmanager
+def worker() -> Generator[None, None, None]:
+    """Jobs go on beside the test, as with worker processes; for tests whose rows are committed."""
+    over = threading.Event()
+
+    def work() -> None:
+        try:
+            while not over.wait(0.02):
+                step()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def hurry() -> None:

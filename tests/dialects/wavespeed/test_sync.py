@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from django.test.utils import override_settings
 
-from jobs.dialects.wavespeed import waiting
-from tests.dialects.wavespeed.clock import Clock
 from tests.dialects.wavespeed.conftest import S2V
 from tests.dialects.wavespeed.shapes import captured, missing
 from tests.jobs import drive
@@ -23,22 +22,24 @@ def test_sync_gives_up_with_the_marks_of_a_timeout(wave, inputs):
     assert wave.result(data["id"])["status"] == "completed"
 
 
-def test_sync_waits_for_the_end(wave, inputs, monkeypatch):
-    monkeypatch.setattr(waiting, "time", Clock(lambda seconds: drive.step()))
-    data = wave.post(S2V, {**inputs, "enable_sync_mode": True, "prompt": "[fake seconds=0.1]"}).json()["data"]
+@pytest.mark.django_db(transaction=True)
+def test_sync_waits_for_the_end(wave, inputs):
+    with drive.worker():
+        body = {**inputs, "enable_sync_mode": True, "prompt": "[fake seconds=0.1]"}
+        data = wave.post(S2V, body).json()["data"]
     assert data["status"] == "completed"
     assert len(data["outputs"]) == 1
 
 
-def test_sync_tells_of_a_failure(wave, inputs, monkeypatch):
-    monkeypatch.setattr(waiting, "time", Clock(lambda seconds: drive.step()))
-    data = wave.post(
-        S2V, {**inputs, "enable_sync_mode": True, "prompt": "[fake fail=face_not_found]"}
-    ).json()["data"]
+@pytest.mark.django_db(transaction=True)
+def test_sync_tells_of_a_failure(wave, inputs):
+    with drive.worker():
+        body = {**inputs, "enable_sync_mode": True, "prompt": "[fake fail=face_not_found]"}
+        data = wave.post(S2V, body).json()["data"]
     assert (data["status"], data["error_code"]) == ("failed", "face_not_found")
 
 
-@override_settings(WAVESPEED_SYNC_WAITERS=0)
+@override_settings(SYNC_WAITERS=0)
 def test_sync_does_not_take_the_last_thread(wave, inputs):
     data = wave.post(S2V, {**inputs, "enable_sync_mode": True}).json()["data"]
     assert data["code"] == 5004

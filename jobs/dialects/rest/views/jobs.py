@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from rest_framework.request import Request
@@ -15,42 +16,68 @@ from jobs.dialects.rest.contract import Answer, operation
 from jobs.dialects.rest.errors import INPUT_CODES, MONEY_CODES
 from jobs.dialects.rest.reading import shown, told
 from jobs.dialects.rest.schemas import jobs as schemas
+from jobs.dialects.rest.schemas.parts import Schema, text
 from jobs.dialects.rest.views.base import View, limit
 from jobs.dialects.rest.wire import jobs as jobs_wire
 from jobs.dialects.rest.wire import lists as lists_wire
 from jobs.dialects.rest.wire import orders as orders_wire
+from jobs.dialects.rest.wire.preferences import LONGEST_WAIT, wait_of
 from jobs.errors import Conflict, NotFound
 from jobs.models import Job, JobQuerySet
 from jobs.submit import QUOTE_SECONDS, offer, submit
+from jobs.waiting import Outcome, wait_final
 
 ORDER_CODES = (*INPUT_CODES, *MONEY_CODES, "model_unknown", "parameter_missing")
 QUOTE_CODES = ("quote_expired", "quote_invalid", "quote_mismatch")
 MISSING = ("job_not_found", "not_found")
-ACCEPTED = Answer(
-    "The job, accepted.",
-    schemas.JOB,
-    headers={
-        "Location": {"type": "string", "format": "uri-reference", "description": "Where to look at it."}
-    },
-)
+LOCATION: Mapping[str, Schema] = {
+    "Location": {"type": "string", "format": "uri-reference", "description": "Where to look at it."}
+}
+ACCEPTED = Answer("The job, accepted.", schemas.JOB, headers=LOCATION)
+PREFER = {
+    "Prefer": text(
+        1000,
+        description=f"`wait=N` (RFC 7240): answer when the job has ended, or after N seconds, {LONGEST_WAIT} at most. "
+        "`Preference-Applied` says that it was done; where too many wait already, the answer comes at once.",
+    )
+}
 
 
-class Jobs(View):
+class WaitingView(View):
+    def waited(self, job_id: UUID) -> dict[str, str]:
+        """Waits for the job's end if the client would; the headers that say so."""
+        seconds = wait_of(self.request.headers.get("Prefer", ""))
+        if not seconds:
+            return {}
+        request = self.request._request  # noqa: SLF001  the way to Django's own
+        outcome = wait_final(self.caller.organization.pk, job_id, request, seconds)
+        return {} if outcome is Outcome.FULL else {"Preference-Applied": f"wait={seconds}"}
+
+
+class Jobs(WaitingView):
     @operation(
         "createJob",
         "Order a video",
         tag="Jobs",
         body=schemas.ORDER,
-        answers={202: ACCEPTED},
+        headers=PREFER,
+        answers={
+            202: ACCEPTED,
+            200: Answer("The job, which ended while you waited.", schemas.JOB, headers=LOCATION),
+        },
         refusals=(*ORDER_CODES, *QUOTE_CODES, "no_route"),
     )
     def post(self, request: Request) -> Response:
         """The price is set aside and the job queued, or nothing happens at all. Look at the job until it has ended,
-        follow its events, or be told by webhook.
+        follow its events, be told by webhook, or wait here with `Prefer: wait=60`.
         """
         key = request.headers.get("Idempotency-Key", "")
         row = submit(self.caller, orders_wire.to_request(self.body, key))
-        return Response(self.shown(row), status=202, headers={"Location": f"/v1/jobs/{row.id}"})
+        waited = self.waited(row.pk)
+        if waited:
+            row.refresh_from_db()
+        headers = {"Location": f"/v1/jobs/{row.id}", **waited}
+        return Response(self.shown(row), status=200 if row.final else 202, headers=headers)
 
     @operation(
         "listJobs",
@@ -95,19 +122,21 @@ class Quotes(View):
         return Response(jobs_wire.quote(offered, text, QUOTE_SECONDS), status=201)
 
 
-class OneJob(View):
+class OneJob(WaitingView):
     @operation(
         "getJob",
         "Look at a job",
         tag="Jobs",
+        headers=PREFER,
         answers={200: Answer("The job.", schemas.JOB)},
         refusals=MISSING,
     )
     def get(self, request: Request, job_id: UUID) -> Response:
+        headers = self.waited(job_id) if "Prefer" in request.headers else {}
         seen = snapshots.read(self.caller.organization.pk, job_id)
         if seen is None or seen.job.deleted_at:
             raise NotFound("job_not_found", "There is no such job.")
-        return Response(told(seen))
+        return Response(told(seen), headers=headers)
 
     @operation(
         "deleteJob",

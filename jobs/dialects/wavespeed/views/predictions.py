@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
@@ -12,7 +13,7 @@ from rest_framework.response import Response
 from accounts.auth import needs
 from jobs import gallery
 from jobs.cancel import cancel
-from jobs.dialects.wavespeed import predictions, waiting
+from jobs.dialects.wavespeed import predictions
 from jobs.dialects.wavespeed.views.base import View, known_model, success
 from jobs.dialects.wavespeed.wire import bodies as wire
 from jobs.dialects.wavespeed.wire.models import slug_of
@@ -22,6 +23,7 @@ from jobs.errors import Conflict, NotFound
 from jobs.models import Job
 from jobs.states import OPEN
 from jobs.submit import submit
+from jobs.waiting import Outcome, wait_final
 from providers import catalogue
 
 
@@ -38,11 +40,18 @@ class Submit(View):
             idempotency_key=request.headers.get("Idempotency-Key", ""),
         )
         job = submit(self.caller, wanted.request)
-        if wanted.sync and (reason := waiting.wait_final(job.pk, request._request)):  # noqa: SLF001  the way to Django's own
-            return success(timed_out(predictions.shown(job), reason))
         if wanted.sync:
-            job.refresh_from_db()
+            return success(self.waited_for(job))
         return success(predictions.shown(job))
+
+    def waited_for(self, job: Job) -> dict[str, Any]:
+        seconds = settings.WAVESPEED_SYNC_SECONDS
+        outcome = wait_final(job.organization_id, job.pk, self.request._request, seconds)  # noqa: SLF001  the way to Django's own
+        if outcome is Outcome.ENDED:
+            return predictions.shown(Job.objects.get(pk=job.pk))
+        late = f"the video was not finished within {seconds} s."
+        reason = late if outcome is Outcome.LATE else "too many requests are waiting here already."
+        return timed_out(predictions.shown(job), reason)
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         if slug_of(kwargs.get("path", ""), catalogue.models()) is None:
