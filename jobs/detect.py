@@ -20,7 +20,7 @@ from billing import ledger, quotas, quotes, throttles
 from billing.errors import BillingError, RateLimited
 from billing.models import Hold, Unit
 from jobs import prepare, storage
-from jobs.errors import Invalid, JobError, NoRoute, Unpayable
+from jobs.errors import Conflict, Invalid, JobError, NoRoute, Unpayable
 from jobs.inputs import check_input
 from jobs.models import Asset
 from jobs.submit import source
@@ -102,7 +102,8 @@ def _picture(organization: Organization, value: str) -> Asset:
     except prepare.Unfit as unfit:
         failure = unfit.failure
         message = f"{failure.message} {failure.hint}".strip()
-        raise Invalid(failure.code, message, field=IMAGE.role, retryable=failure.retryable) from None
+        kind = Conflict if failure == prepare.NOT_UPLOADED else Invalid
+        raise kind(failure.code, message, field=IMAGE.role, retryable=failure.retryable) from None
     check_input(IMAGE, asset)
     return asset
 

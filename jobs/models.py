@@ -190,6 +190,10 @@ class Job(models.Model):
             models.Index(fields=["organization", "status", "-id"], name="job_by_status"),
             models.Index(fields=["organization", "model", "-id"], name="job_by_model"),
             models.Index(fields=["organization", "key", "-id"], name="job_by_key"),
+            # How fast a model was rendered lately.
+            models.Index(
+                fields=["model", "-finished_at"], name="job_lately", condition=Q(status="succeeded")
+            ),
             # Only unfinished jobs: what the dispatcher and the sweeper look through stays small.
             models.Index(fields=["status", "due_at"], name="job_due", condition=Q(status__in=sorted(OPEN))),
             models.Index(fields=["deadline_at"], name="job_deadline", condition=Q(status__in=sorted(OPEN))),

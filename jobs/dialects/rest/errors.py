@@ -94,6 +94,7 @@ ERRORS: Final[dict[str, Entry]] = {
         409,
         "The file was announced, but its bytes have not arrived.",
         "Send them to the ticket's address, then repeat.",
+        again=True,
     ),
     "checksum_mismatch": Entry(
         422, "The bytes are not those that were announced.", "Ask for a new ticket and send the file again."
@@ -128,9 +129,11 @@ ERRORS: Final[dict[str, Entry]] = {
     "video_too_small": Entry(422, "The video has too few pixels.", "Use a larger one."),
     "video_too_long": Entry(422, "The video is longer than the model takes.", "Cut it."),
     "media_too_long": Entry(422, "The file is longer than any model takes.", "Cut it."),
-    "probe_crashed": Entry(422, "The file could not be examined.", "Export it again, or use another format."),
+    "probe_crashed": Entry(
+        422, "The file could not be examined.", "Export it again, or use another format.", again=True
+    ),
     "probe_timeout": Entry(
-        422, "Examining the file took too long.", "Export it again, or use another format."
+        422, "Examining the file took too long.", "Export it again, or use another format.", again=True
     ),
     "url_invalid": Entry(422, "This is no usable web address.", "Give a complete http or https address."),
     "url_scheme": Entry(
@@ -140,9 +143,11 @@ ERRORS: Final[dict[str, Entry]] = {
     "url_redirect_private": Entry(422, "The address redirects to a private one.", "Give a public address."),
     "url_too_many_redirects": Entry(422, "The address redirects too often.", "Give the last address."),
     "url_unreachable": Entry(
-        422, "The address's server could not be reached.", "Check it, or upload the file."
+        422, "The address's server could not be reached.", "Check it, or upload the file.", again=True
     ),
-    "url_timeout": Entry(422, "The address's server was too slow.", "Try again, or upload the file."),
+    "url_timeout": Entry(
+        422, "The address's server was too slow.", "Try again, or upload the file.", again=True
+    ),
     "url_status": Entry(422, "The address's server did not answer with the file.", "Check it in a browser."),
     "url_too_large": Entry(422, "The file at the address is too large.", "Give a smaller one."),
     # --- orders ---------------------------------------------------------------------------------------------------
@@ -257,7 +262,15 @@ FILE_CODES: Final = (
     *("video_unreadable", "video_too_large", "video_too_small"),
 )
 INPUT_CODES: Final = (
-    *(*FILE_CODES, "file_unknown", "file_address_expired", "wrong_type", "audio_too_long", "video_too_long"),
+    *(
+        *FILE_CODES,
+        "checksum_mismatch",
+        "file_unknown",
+        "file_address_expired",
+        "wrong_type",
+        "audio_too_long",
+        "video_too_long",
+    ),
     *("video_empty", "url_invalid", "url_scheme", "url_private"),
 )
 FETCH_CODES: Final = (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Subquery
+from django.utils import timezone
 
-from jobs import storage
+from jobs import estimates, storage
 from jobs.dialects.rest.wire import jobs as jobs_wire
+from jobs.estimates import Estimate, Place
 from jobs.models import Asset, Job
 from jobs.snapshots import Snapshot
 from jobs.states import Status
@@ -23,29 +25,25 @@ def shown(rows: Sequence[Job]) -> list[dict[str, Any]]:
     if done:
         for item in Asset.objects.live().filter(job_id__in=done).order_by("-role"):  # video, preview, poster
             outputs[cast(UUID, item.job_id)].append((item, address(item)))
-    places = queue_positions(
-        [row.pk for row in rows if row.status == Status.QUEUED and row.first_place is None]
-    )
-    places |= {row.pk: row.first_place for row in rows if row.first_place is not None}
-    return [jobs_wire.job(row, outputs[row.pk], places.get(row.pk)) for row in rows]
+    queued = [row.pk for row in rows if row.status == Status.QUEUED and row.first_place is None]
+    places, now = estimates.places(queued), timezone.now()
+    return [jobs_wire.job(row, outputs[row.pk], *_ahead(row, places.get(row.pk), now)) for row in rows]
 
 
 def told(seen: Snapshot) -> dict[str, Any]:
-    """One job as it is now; one that waits costs a statement, for its place in the queue."""
+    """One job as it is now; one that waits costs a statement, for its place in the queue, and once in a while another."""
     row = seen.job
     done = seen.outputs if row.status == Status.SUCCEEDED else []
     outputs = [(item, address(item)) for item in sorted(done, key=lambda item: item.role, reverse=True)]
-    places = queue_positions([row.pk] if row.status == Status.QUEUED else [])
-    return jobs_wire.job(row, outputs, places.get(row.pk))
+    places = estimates.places([row.pk] if row.status == Status.QUEUED else [])
+    return jobs_wire.job(row, outputs, *_ahead(row, places.get(row.pk), timezone.now()))
 
 
-def queue_positions(ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How many queued jobs were there before each, over all organizations, plus one."""
-    if not ids:
-        return {}
-    before = Job.objects.filter(status=Status.QUEUED, pk__lte=OuterRef("pk")).order_by().values("status")
-    counted = before.annotate(n=Count("pk")).values("n")
-    return dict(Job.objects.filter(pk__in=ids).annotate(place=Subquery(counted)).values_list("pk", "place"))
+def _ahead(row: Job, place: Place | None, now: datetime) -> tuple[int | None, Estimate]:
+    """The place in the queue, and what is to come; a job that does not wait costs no statement."""
+    if place is None:
+        return row.first_place, estimates.running(row, now)
+    return place.number, estimates.queued(row, place, now)
 
 
 def address(asset: Asset) -> str:

@@ -101,6 +101,13 @@ def test_a_sound_is_no_picture(funded, api):
     assert spent(funded) == (0, 0)
 
 
+def test_a_file_whose_bytes_have_not_come_is_free(funded, api):
+    ticket = api.post("/v1/files/tickets", {"filename": "a.jpg", "bytes": 5}, format="json").json()
+    answer = ask(api, ticket["file"]["id"])
+    assert (answer.status_code, answer.json()["code"]) == (409, "file_not_uploaded")
+    assert spent(funded) == (0, 0)
+
+
 def test_a_look_that_failed_is_free(funded, api, monkeypatch):
     def away(*args):
         raise JobError("provider_unavailable", "The picture could not be looked at.", retryable=True)

@@ -91,6 +91,9 @@ def test_other_bytes_than_those_announced_are_refused_with_a_reason(api):
     assert (done.status_code, done.json()["status"]) == (200, "refused")
     assert done.json()["refusal"]["code"] == "checksum_mismatch"
     assert complete(api, ticket).json()["status"] == "refused"
+    body = {"model": "wan-2.2-s2v", "inputs": {"image": ticket["file"]["id"], "audio": ticket["file"]["id"]}}
+    order = api.post("/v1/jobs", body, format="json")
+    assert (order.status_code, order.json()["code"]) == (422, "checksum_mismatch")
 
 
 def test_what_is_no_media_is_refused_with_a_reason_whatever_it_was_called(org, api):

@@ -118,6 +118,16 @@ JOB = component(
         queue_position=nullable(
             {"type": "integer", "minimum": 1, "description": "While it is queued: 1 is next."}
         ),
+        estimated_start_at=nullable(
+            {**TIME, "description": "While it is queued, where it is known how fast its model was lately."}
+        ),
+        estimated_seconds=nullable(
+            {
+                **COUNT,
+                "description": "Until it has ended: while it is queued (but not yet in the answer to the order), or "
+                "rendering for a while. No promise.",
+            }
+        ),
         inputs=INPUTS,
         options=ANY_OBJECT,
         tags=TAGS,

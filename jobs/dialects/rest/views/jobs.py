@@ -75,7 +75,7 @@ class Jobs(WaitingView):
         row = submit(self.caller, orders_wire.to_request(self.body, key))
         waited = self.waited(row.pk)
         if waited:
-            row.refresh_from_db()
+            row = Job.objects.get(pk=row.pk)
         headers = {"Location": f"/v1/jobs/{row.id}", **waited}
         return Response(self.shown(row), status=200 if row.final else 202, headers=headers)
 

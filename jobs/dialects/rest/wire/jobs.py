@@ -7,10 +7,16 @@ from typing import Any
 
 from billing.quotes import Quote
 from jobs.dialects.rest.wire import files
+from jobs.estimates import NOTHING, Estimate
 from jobs.models import Asset, Job, JobEvent
 
 
-def job(row: Job, outputs: Sequence[tuple[Asset, str]], queue_position: int | None = None) -> dict[str, Any]:
+def job(
+    row: Job,
+    outputs: Sequence[tuple[Asset, str]],
+    queue_position: int | None = None,
+    estimate: Estimate = NOTHING,
+) -> dict[str, Any]:
     """A job as `/v1` shows it. `outputs` are its assets with their addresses; times are RFC 3339 in UTC."""
     return {
         "id": str(row.id),
@@ -22,6 +28,8 @@ def job(row: Job, outputs: Sequence[tuple[Asset, str]], queue_position: int | No
         "progress": round(row.progress, 4),
         "detail": row.detail,
         "queue_position": queue_position,
+        "estimated_start_at": estimate.start_at.isoformat() if estimate.start_at else None,
+        "estimated_seconds": estimate.seconds,
         "inputs": row.request.get("inputs", {}),
         "options": row.options,
         "tags": row.tags,
