@@ -30,27 +30,41 @@ FROM waiting, accepted, event
 WAITS = [Status.PREPARING.value, Status.QUEUED.value]
 
 
-def accept(job: Job, told: Mapping[str, Any], *, tell_place: bool = False) -> tuple[Job, int]:
-    """The job as it was written, and how many of its organization's jobs were waiting before it.
+class Acceptance:
+    """A job about to be written. Everything slow is done before the organization's account is locked, or after."""
 
-    Call it inside a transaction that holds the organization's account, so that nobody races the count.
-    """
-    event, values = events.worded(job, "created", told)
-    job_sql = _insert([job], "job", values)
-    tags = [
-        JobTag(organization_id=job.organization_id, tag=tag, job_id=job.pk) for tag in sorted(set(job.tags))
-    ]
-    tags_sql = f"tags AS ({_insert(tags, 'tag', values)})," if tags else ""
-    with connection.cursor() as cursor:
-        values |= {"waits": WAITS, "tell_place": tell_place}
-        cursor.execute(ACCEPT.format(job=job_sql, tags=tags_sql, event=events.EVENT), values)
-        waiting, version, text, event.id, event.at, place = cursor.fetchone()
-    stored = Stored(job.organization_id, job.pk, version, text, None)
-    transaction.on_commit(partial(snapshots.keep, stored), robust=True)
-    events.announce(event)
-    row = snapshots.row_of(stored)
-    row.organization, row.first_event, row.first_place = job.organization, event, place
-    return row, waiting
+    def __init__(self, job: Job, told: Mapping[str, Any], *, tell_place: bool = False) -> None:
+        self.job = job
+        self.event, self.values = events.worded(job, "created", told)
+        tags = [
+            JobTag(organization_id=job.organization_id, tag=tag, job_id=job.pk)
+            for tag in sorted(set(job.tags))
+        ]
+        job_sql = _insert([job], "job", self.values)
+        tags_sql = f"tags AS ({_insert(tags, 'tag', self.values)})," if tags else ""
+        self.values |= {"waits": WAITS, "tell_place": tell_place}
+        self.sql = ACCEPT.format(job=job_sql, tags=tags_sql, event=events.EVENT)
+        self.place: int | None = None
+        self.stored: Stored
+
+    def write(self) -> int:
+        """How many of the organization's jobs were waiting before this one.
+
+        Call it inside a transaction that holds the organization's account, so that nobody races the count.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, self.values)
+            waiting, version, text, self.event.id, self.event.at, self.place = cursor.fetchone()
+        self.stored = Stored(self.job.organization_id, self.job.pk, version, text, None)
+        transaction.on_commit(partial(snapshots.keep, self.stored), robust=True)
+        events.announce(self.event)
+        return int(waiting)
+
+    def row(self) -> Job:
+        """The job as the database has it."""
+        row = snapshots.row_of(self.stored)
+        row.organization, row.first_event, row.first_place = self.job.organization, self.event, self.place
+        return row
 
 
 def _insert(rows: Sequence[Model], prefix: str, values: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from billing import ledger, quotas, quotes, throttles
 from billing.errors import BillingError, RateLimited
 from billing.quotes import Quote
 from jobs import fetch, storage
-from jobs.accept import accept
+from jobs.accept import Acceptance
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
 from jobs.inputs import check_input
 from jobs.models import Asset, Job
@@ -173,6 +173,8 @@ def agreed(organization: Organization, text: str, digest: str) -> Quote:
 
 def _write(caller: Caller, job: Job, quote: Quote, *, tell_place: bool) -> Job:
     """The job as the database has it."""
+    told = {"model": job.model, "quoted_micros": job.quoted_micros}
+    accepted = Acceptance(job, told, tell_place=tell_place)
     try:
         with transaction.atomic():
             # The hold locks the organization's account, so the count of waiting jobs below cannot be raced.
@@ -185,15 +187,13 @@ def _write(caller: Caller, job: Job, quote: Quote, *, tell_place: bool) -> Job:
             )
             quotas.may_use(caller.organization, job.model)
             quotas.may_last(caller.organization, job.length_ms)
-            told = {"model": job.model, "quoted_micros": job.quoted_micros}
-            row, waiting = accept(job, told, tell_place=tell_place)
-            quotas.may_queue(caller.organization, waiting)
+            quotas.may_queue(caller.organization, accepted.write())
             wake("jobs.prepare" if job.status == Status.PREPARING else "jobs.dispatch", *_named(job))
-            return row
     except RateLimited:
         raise
     except BillingError as refusal:
         raise Unpayable(refusal.code, refusal.message, retryable=refusal.retryable) from refusal
+    return accepted.row()
 
 
 def _named(job: Job) -> tuple[str, ...]:
