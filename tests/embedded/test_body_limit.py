@@ -8,6 +8,7 @@ import json
 import pytest
 
 from config.body_limit import SLACK, BodyLimit
+from tests.contract import hold
 
 MOST = 1000
 
@@ -50,6 +51,19 @@ def test_an_announcement_is_enough(length):
     sent, read = post("/api", b"a", length=length)
     assert (sent[0]["status"], read) == (413, 0)
     assert json.loads(sent[1]["body"])["error_code"] == "body_too_large"
+
+
+def test_our_own_api_is_refused_by_a_problem():
+    sent, _ = post("/v1/files", b"a", length=str(5 * 1024**3))
+    headers = dict(sent[0]["headers"])
+    hold(
+        "POST",
+        "/v1/files",
+        413,
+        {k.decode().title(): v.decode() for k, v in headers.items()},
+        sent[1]["body"],
+    )
+    assert headers[b"content-type"] == b"application/problem+json"
 
 
 def test_without_one_the_bytes_are_counted():

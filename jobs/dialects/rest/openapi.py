@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -32,8 +33,15 @@ CALLERS = (
     *("not_authenticated", "malformed_key", "unknown_key", "key_expired", "key_revoked"),
     *("address_not_allowed", "organization_suspended", "scope_missing", "rate_limited"),
 )
-# Statuses of those who were not let in, and of what was never answered.
-UNCOUNTED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR})
+# Statuses of those who were not let in, whom nobody has asked yet, and of what was never answered.
+UNCOUNTED = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+)
 UNSAFE = ("idempotency_conflict", "idempotency_in_progress")
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -167,3 +175,9 @@ def document() -> dict[str, Any]:
     generator: Any = SchemaGenerator
     found: dict[str, Any] = generator().get_schema(request=None, public=True)
     return found
+
+
+@cache
+def written() -> bytes:
+    """The document as it is sent."""
+    return json.dumps(document(), separators=(",", ":"), ensure_ascii=False).encode()

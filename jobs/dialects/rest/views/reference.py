@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.response import Response
 
-from jobs.dialects.rest.contract import Answer, operation
-from jobs.dialects.rest.openapi import document
+from jobs.dialects.rest.contract import JSON, Answer, operation
+from jobs.dialects.rest.openapi import written
 from jobs.dialects.rest.schemas.parts import ANY_OBJECT
 from jobs.dialects.rest.views.base import View
 
@@ -28,9 +27,9 @@ class Document(View):
         public=True,
         answers={200: Answer("OpenAPI 3.1.", ANY_OBJECT)},
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         """Needs no key."""
-        return Response(document(), headers={"Cache-Control": "public, max-age=300"})
+        return HttpResponse(written(), content_type=JSON, headers={"Cache-Control": "public, max-age=300"})
 
 
 class Nothing(View):
