@@ -6,6 +6,7 @@ that used the fixture; an answer of the double that the SDK's types do not allow
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -238,7 +239,10 @@ class Double:
                 except Exception as error:  # noqa: BLE001  the double's own mistake must not look like Stripe's
                     outer.violations.append(f"{self.command} {self.path}: {error!r}")
                     status, answered = 500, {"error": {"type": "api_error", "message": repr(error)}}
-                raw = json.dumps(answered).encode()
+                with contextlib.suppress(ConnectionError):  # whoever asked was killed
+                    self._write(status, json.dumps(answered).encode())
+
+            def _write(self, status: int, raw: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(raw)))
