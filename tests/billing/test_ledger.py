@@ -225,7 +225,7 @@ class TestCapture:
 
     def test_it_takes_few_statements(self, org, api_key, django_assert_num_queries):
         held = hold(org, "4", key=api_key)
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(4):
             ledger.capture(held.job_id, USD)
 
 
