@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +30,8 @@ from providers.errors import (
     Throttled,
     Unavailable,
 )
+
+log = logging.getLogger(__name__)
 
 ANSWER_BYTES = 1024 * 1024
 ANSWER_SECONDS = 25.0
@@ -231,7 +234,8 @@ async def answered(name: str, ask: Callable[[str], Awaitable[Update]]) -> Update
         return await ask(name)
     except NotFound:
         return Update(name, State.LOST)
-    except ProviderError:
+    except ProviderError as error:
+        log.warning("asking about %s failed: %s: %s", name, type(error).__name__, error.message)
         return None
 
 
