@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from django.db import connection
 
 from accounts.models import AuditEntry
 from billing import reversals
@@ -181,4 +184,34 @@ def test_eight_refunds_at_once_never_return_more_than_was_paid(desk, org, alice_
     work(hurry=True)
     assert books(org) == (2 * USD, 0)
     assert [refund["amount"] for refund in desk.world.all("refund")] == [600] * 3
+    assert_sound()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_looked_too_early_writes_nothing(desk, org, alice_browser):
+    """One process has read that the refund succeeded; before it writes, the refund fails and its event arrives."""
+    desk.pay(alice_browser.post("/billing/topups", {"amount": "20"}).headers["Location"])
+    desk.tell()
+    made = payments.create_refund(desk.world, {"payment_intent": TopUp.objects.get().payment, "amount": 500})
+    desk.tell()
+    assert books(org) == (15 * USD, 0)
+    row = Reversal.objects.get()
+    held = desk.double.fail("delay", "/v1/refunds", method="get")
+
+    def look() -> None:
+        try:
+            Reversal.objects.hint(row.pk)
+            reversals.refresh(str(row.pk))
+        finally:
+            connection.close()
+
+    early = threading.Thread(target=look)
+    early.start()
+    assert held.met.wait(30)
+    payments.fail_refund(desk.world, made["id"])
+    desk.tell()
+    held.release.set()
+    early.join()
+    work()
+    assert books(org) == (20 * USD, 0)
     assert_sound()

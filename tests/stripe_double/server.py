@@ -119,6 +119,7 @@ class Double:
         with self.lock:
             status, answered = self._once(method, address.path, address.query, body, headers)
         if found and fault == "delay":
+            found.met.set()
             found.release.wait(HELD_SECONDS)
         if fault == "drop_after":
             raise Dropped
@@ -133,7 +134,8 @@ class Double:
             )
             if found:
                 found.times -= 1
-                found.met.set()
+                if found.kind != "delay":
+                    found.met.set()
             return found
 
     def _keep_failure(self, headers: Any) -> tuple[int, Object]:
