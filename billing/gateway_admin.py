@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
-from django.db import models
+from django.db import models, transaction
 from django.http import HttpRequest
 
+from accounts import audit
+from accounts.console import Page, ReadOnly, operator
 from billing import inbox, outbox
 from billing.gateway_models import (
     AutoTopUp,
@@ -22,20 +25,24 @@ from billing.gateway_models import (
 )
 
 
-class RecordAdmin(admin.ModelAdmin[Any]):
+class RecordAdmin(ReadOnly, Page[Any]):
     """Rows that only the verbs write."""
 
-    list_per_page = 50
     show_full_result_count = False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(f"billing.change_{self.opts.model_name}")
 
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
+    def retry_each(
+        self, request: HttpRequest, rows: models.QuerySet[Any], verb: Callable[[Any], None]
+    ) -> None:
+        for row in rows:
+            with transaction.atomic():
+                verb(row)
+                audit.record(
+                    f"{self.opts.model_name}.retry", by=operator(request), target=row, request=request
+                )
+        self.message_user(request, f"{len(rows)} will be tried again.")
 
 
 @admin.register(StripeEvent)
@@ -46,11 +53,9 @@ class StripeEventAdmin(RecordAdmin):
     ordering = ["-id"]
     actions = ["retry"]
 
-    @admin.action(description="Look into them again", permissions=["view"])
+    @admin.action(description="Look into them again", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: models.QuerySet[StripeEvent]) -> None:
-        for event in queryset:
-            inbox.retry(event)
-        self.message_user(request, f"{queryset.count()} will be looked into again.")
+        self.retry_each(request, queryset, inbox.retry)
 
 
 @admin.register(TopUp)
@@ -97,11 +102,9 @@ class UsageReportAdmin(RecordAdmin):
     ordering = ["-id"]
     actions = ["retry"]
 
-    @admin.action(description="Try them again", permissions=["view"])
+    @admin.action(description="Try them again", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: models.QuerySet[UsageReport]) -> None:
-        for report in queryset:
-            outbox.retry(report)
-        self.message_user(request, f"{queryset.count()} will be tried again.")
+        self.retry_each(request, queryset, outbox.retry)
 
 
 @admin.register(UsageLine)

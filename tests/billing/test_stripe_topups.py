@@ -257,3 +257,37 @@ def test_the_version_is_the_sdks_own():
     from stripe._api_version import _ApiVersion  # noqa: PLC0415
 
     assert gateway.API_VERSION == _ApiVersion.CURRENT
+
+
+class TestConsole:
+    @pytest.mark.parametrize(
+        "page",
+        [
+            "stripeevent",
+            "topup",
+            "customer",
+            "reversal",
+            "usagereport",
+            "usageline",
+            "rateclass",
+            "invoice",
+            "autotopup",
+        ],
+    )
+    def test_every_list_opens(self, desk, console, alice_browser, page):
+        desk.pay(buy(alice_browser))
+        desk.tell()
+        assert console.get(f"/console/billing/{page}/").status_code == 200
+
+    def test_an_event_is_looked_into_again_on_record(self, desk, console, org, alice_browser):
+        desk.pay(buy(alice_browser))
+        desk.tell()
+        event = StripeEvent.objects.get(kind="checkout.session.completed")
+        answer = console.post(
+            "/console/billing/stripeevent/", {"action": "retry", "_selected_action": [str(event.pk)]}
+        )
+        assert answer.status_code == 302
+        assert AuditEntry.objects.filter(action="stripeevent.retry", target_id=str(event.pk)).exists()
+        work()
+        event.refresh_from_db()
+        assert (event.state, credited(org)) == ("done", [25 * USD])
