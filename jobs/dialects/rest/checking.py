@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -53,6 +54,17 @@ class Checker:
         error = best_match(self.validator.iter_errors(value))
         if error is not None:
             raise _refusal(error, name)
+
+
+def check_characters(body: object) -> None:
+    """Half surrogates can be written in JSON, but no answer and no row can carry them. Raises Invalid."""
+    for name, value in body.items() if isinstance(body, Mapping) else ():
+        try:
+            json.dumps([name, value], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            message = f"{name!a} has half a character in it."
+            field = name.encode(errors="replace").decode()
+            raise Invalid("parameter_invalid", message, field=_kept(field)) from None
 
 
 class QueryChecker:

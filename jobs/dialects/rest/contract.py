@@ -16,7 +16,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from accounts.tenancy import Caller
-from jobs.dialects.rest.checking import Checker, QueryChecker
+from jobs.dialects.rest.checking import Checker, QueryChecker, check_characters
 from jobs.dialects.rest.idempotency import once
 from jobs.dialects.rest.schemas.parts import Schema
 
@@ -94,6 +94,7 @@ def operation(
                     checker.check(request.headers[header], header)
             if stated.body_checker:
                 view.body = request.data
+                check_characters(view.body)
                 stated.body_checker.check(view.body)
             if stated.public or request.method in SAFE_METHODS:
                 return method(view, request, *args, **kwargs)

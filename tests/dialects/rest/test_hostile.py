@@ -19,10 +19,12 @@ BODIES = [
     pytest.param(
         b'{"model": "wan-2.2-s2v", "\\u0000": 1}', JSON, 422, "parameter_invalid", id="NUL in a name"
     ),
-    pytest.param(b'{"model": "\\ud800"}', JSON, 400, "parse_error", id="half a surrogate"),
-    pytest.param(b'{"model": "m", "\\ud800": 1}', JSON, 400, "parse_error", id="half a surrogate in a name"),
+    pytest.param(b'{"model": "\\ud800"}', JSON, 422, "parameter_invalid", id="half a surrogate"),
     pytest.param(
-        b'{"model": "m", "options": {"\\ud800": 1}}', JSON, 400, "parse_error", id="deep half surrogate"
+        b'{"model": "m", "\\ud800": 1}', JSON, 422, "parameter_invalid", id="half a surrogate in a name"
+    ),
+    pytest.param(
+        b'{"model": "m", "options": {"\\ud800": 1}}', JSON, 422, "parameter_invalid", id="deep half surrogate"
     ),
     pytest.param(b"[]", JSON, 422, "body_invalid", id="list"),
     pytest.param(b"null", JSON, 422, "body_invalid", id="null"),

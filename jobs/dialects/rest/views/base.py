@@ -28,10 +28,6 @@ PAGE = 50
 MOST = 200
 
 
-class Json(BoundedJson):
-    half_surrogates = False
-
-
 class View(APIView):
     """Asks for a scope to read and one to write; words refusals as problems. Each method is an `@operation`,
     which fills `query` and `body`.
@@ -39,7 +35,7 @@ class View(APIView):
 
     read_scope: ClassVar[str] = "jobs:read"
     write_scope: ClassVar[str] = "jobs:write"
-    parser_classes: Sequence[type[BaseParser]] = [Json]
+    parser_classes: Sequence[type[BaseParser]] = [BoundedJson]
     content_negotiation_class = AlwaysJson
     metadata_class = None
     schema = StatedSchema()
