@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
+from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import audit
 from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
 from accounts.tenancy import Caller
+from jobs import unknown
 from jobs.cancel import cancel
-from jobs.errors import Conflict
+from jobs.errors import Conflict, Invalid
 from jobs.models import Asset, Attempt, Delivery, DeliveryTry, Job, WebhookEndpoint
+from jobs.states import AttemptStatus
 from jobs.webhooks import replay
 from providers import catalogue
 
@@ -69,13 +80,78 @@ class JobAdmin(LongList, ReadOnly, Page[Job]):
                 )
 
 
+class ResolveForm(forms.Form):
+    """What an operator found out about an order whose answer was lost."""
+
+    PLACED, NEVER = "placed", "never"
+
+    outcome = forms.ChoiceField(
+        label="What became of it?",
+        choices=[
+            (PLACED, "It was placed: ask the provider about it from now on"),
+            (NEVER, "It was never placed: another route may take the job"),
+        ],
+        widget=UnfoldAdminRadioSelectWidget,
+    )
+    external_id = forms.CharField(
+        label="The provider's id of it",
+        required=False,
+        max_length=255,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Only where it was placed; the provider is asked whether it knows it.",
+    )
+    reason = forms.CharField(
+        label="How you know", max_length=300, widget=UnfoldAdminTextInputWidget, help_text="Kept on record."
+    )
+
+
 @admin.register(Attempt)
 class AttemptAdmin(LongList, ReadOnly, Page[Attempt]):
-    list_display = ["id", "job_id", "number", "provider", "status", "error_code", "due_at"]
+    """What became of an unknown one an operator may say, on a page of its own."""
+
+    list_display = ["id", "job_id", "number", "provider", "status", "error_code", "due_at", "resolve"]
     found_by = ("pk", "job_id")
-    named_by = ("tag",)
+    named_by = ("tag", "external_id")
     organization_path = "job__organization"
     list_filter = ["status", one_of("provider", lambda: settings.PROVIDERS)]
+
+    @admin.display(description="")
+    def resolve(self, attempt: Attempt) -> str:
+        if attempt.status != AttemptStatus.UNKNOWN:
+            return ""
+        address = reverse("admin:jobs_attempt_resolve", args=[attempt.pk])
+        return format_html('<a class="font-medium text-primary-600" href="{}">Resolve</a>', address)
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.resolve_view)
+        return [path("<uuid:pk>/resolve/", page, name="jobs_attempt_resolve"), *super().get_urls()]
+
+    def resolve_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        if not request.user.has_perm("jobs.change_attempt"):
+            raise PermissionDenied
+        attempt = get_object_or_404(Attempt.objects.select_related("job"), pk=pk)
+        form = ResolveForm(request.POST or None)
+        if request.method == "POST" and form.is_valid() and self._resolved(request, attempt, form):
+            return HttpResponseRedirect(reverse("admin:jobs_attempt_change", args=[pk]))
+        context: dict[str, Any] = {**self.admin_site.each_context(request), "opts": self.opts}
+        return render(
+            request,
+            "console/resolve_attempt.html",
+            {**context, "title": "Outcome unknown", "attempt": attempt, "form": form},
+        )
+
+    def _resolved(self, request: HttpRequest, attempt: Attempt, form: ResolveForm) -> bool:
+        given, by = form.cleaned_data, operator(request)
+        try:
+            if given["outcome"] == ResolveForm.PLACED:
+                unknown.placed(attempt, given["external_id"], reason=given["reason"], by=by, request=request)
+            else:
+                unknown.never_placed(attempt, reason=given["reason"], by=by, request=request)
+        except (Conflict, Invalid) as refusal:
+            form.add_error(refusal.field or None, refusal.message)
+            return False
+        self.message_user(request, "Your word is on record, and the job goes on by it.")
+        return True
 
 
 @admin.register(Asset)

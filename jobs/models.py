@@ -278,6 +278,7 @@ class Attempt(models.Model):
             models.Index(
                 fields=["route_id"], name="attempt_open", condition=Q(status__in=sorted(ATTEMPT_OPEN))
             ),
+            models.Index(fields=["external_id"], name="attempt_external", condition=~Q(external_id="")),
         ]
 
     def __str__(self) -> str:

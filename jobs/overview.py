@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count, Min
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 
 from billing import rollups
@@ -114,7 +115,13 @@ def _now() -> list[Tile]:
     return [
         Tile("Running", str(running), _waits()),
         Tile("Waiting", str(waiting["n"]), f"the oldest for {_span(oldest)}" if oldest else ""),
-        Tile("Outcome unknown", str(unknown), "attempts whose answer was lost", "bad" if unknown else ""),
+        Tile(
+            "Outcome unknown",
+            str(unknown),
+            "attempts whose answer was lost",
+            "bad" if unknown else "",
+            f"{reverse('admin:jobs_attempt_changelist')}?status__exact={AttemptStatus.UNKNOWN}",
+        ),
         Tile("Late webhooks", str(late), "due for more than an hour", "bad" if late else ""),
     ]
 
