@@ -1,26 +1,24 @@
-"""The operator's pages: the books to read, prices, tiers and limits to change, credit to give.
+"""The operator's pages: the books to read, prices, tiers and limits to change.
 
 Every write goes through a verb or leaves an audit entry of its own. The bare booleans (FBT) are Django's.
 """
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminSplitDateTime
-from django.db import models, transaction
+from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from accounts import audit
 from accounts.console import Audited, LongList, Page, ReadOnly, operator
-from billing import gateway_admin, ledger, prices, quotas
-from billing.models import Account, DayUse, Hold, Limits, Price, Tier, Transfer, TransferKind
-from billing.money import format_usd, parse_usd
+from billing import gateway_admin, prices, proposal_admin, quotas
+from billing.models import Account, DayUse, Hold, Limits, Price, Tier, Transfer
+from billing.money import format_usd
 
-__all__ = ["gateway_admin"]  # Django looks for registrations here
+__all__ = ["gateway_admin", "proposal_admin"]  # Django looks for registrations here
 
 
 # --- the books ----------------------------------------------------------------------------------------------
@@ -84,38 +82,8 @@ class DayUseAdmin(BooksAdmin):
         return format_usd(use.cost_micros)
 
 
-class CreditForm(forms.ModelForm[Transfer]):
-    """Credit for an organization, with the reason that the books will keep."""
-
-    kind = forms.ChoiceField(
-        choices=[
-            (TransferKind.GRANT.value, "Gift"),
-            (TransferKind.TOPUP.value, "Payment received (counts towards the tier)"),
-        ]
-    )
-    amount_usd = forms.CharField(label="Amount in USD", max_length=20)
-    reason = forms.CharField(max_length=300, widget=forms.TextInput(attrs={"size": 80}))
-    # Made with the form: sending it twice gives the credit once.
-    form_id = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)
-
-    class Meta:
-        model = Transfer
-        fields = ["organization"]
-
-    def clean_amount_usd(self) -> str:
-        try:
-            micros = parse_usd(self.cleaned_data["amount_usd"])
-        except ValueError:
-            raise forms.ValidationError("An amount like 12.50, with at most six decimals.") from None
-        if micros <= 0:
-            raise forms.ValidationError("More than zero.")
-        return format_usd(micros)
-
-
 @admin.register(Transfer)
 class TransferAdmin(BooksAdmin):
-    """Adding one gives credit; nothing else can be added here, and nothing changed."""
-
     list_display = [
         "id",
         "created_at",
@@ -130,7 +98,6 @@ class TransferAdmin(BooksAdmin):
     list_select_related = ["organization", "debit", "credit"]
     found_by = ("pk", "job_id")
     named_by = ("reference",)
-    raw_id_fields = ["organization"]
 
     @admin.display(description="USD")
     def amount(self, transfer: Transfer) -> str:
@@ -143,48 +110,6 @@ class TransferAdmin(BooksAdmin):
     @admin.display(description="to")
     def credit_kind(self, transfer: Transfer) -> str:
         return transfer.credit.kind
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("billing.add_transfer")
-
-    def get_form(
-        self,
-        request: HttpRequest,
-        obj: Transfer | None = None,
-        change: bool = False,  # noqa: FBT001, FBT002
-        **kwargs: Any,
-    ) -> type[forms.ModelForm[Any]]:
-        if obj is None:
-            kwargs["form"] = CreditForm
-        return super().get_form(request, obj, change=change, **kwargs)
-
-    def get_fields(self, request: HttpRequest, obj: Transfer | None = None) -> Any:
-        if obj is None:
-            return ["organization", "kind", "amount_usd", "reason", "form_id"]
-        return super().get_fields(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: Transfer, form: Any, change: bool) -> None:  # noqa: FBT001
-        given = form.cleaned_data
-        verb = ledger.topup if given["kind"] == TransferKind.TOPUP else ledger.grant
-        with transaction.atomic():
-            transfer = verb(
-                obj.organization,
-                parse_usd(given["amount_usd"]),
-                reference=f"console:{given['form_id']}",
-                reason=given["reason"],
-                actor=operator(request),
-            )
-            audit.record(
-                f"ledger.{given['kind']}",
-                by=operator(request),
-                target=transfer,
-                organization=obj.organization,
-                after={"usd": given["amount_usd"], "reason": given["reason"]},
-                request=request,
-            )
-        quotas.forget()
-        # The page that follows shows the row the ledger wrote.
-        obj.pk, obj.reference, obj.amount_micros = transfer.pk, transfer.reference, transfer.amount_micros
 
 
 # --- the price book -----------------------------------------------------------------------------------------

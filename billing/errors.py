@@ -12,6 +12,8 @@
     ├── CardMissing            card_missing          save a card
     ├── TopUpPlanWrong         topup_plan            correct the automatic top-up
     ├── CreditSpent            credit_spent          refund less, or let the operator override
+    ├── OwnProposal            proposal_own          ask another operator
+    ├── ProposalClosed         proposal_closed       it was decided before
     ├── GatewayError           what Stripe answered, or did not
     │   ├── GatewayOff         payments_off          no keys are set: credit comes from the operator
     │   ├── GatewayAway        payments_away         no answer: it may have happened; look, then ask again
@@ -23,7 +25,8 @@
         ├── HoldMissing        hold_missing          no money was ever held for this job
         ├── HoldMismatch       hold_mismatch         the job already holds another amount
         ├── AlreadyResolved    hold_resolved         the hold was captured or released before
-        └── ReferenceTaken     reference_taken       the reference names another posting
+        ├── ReferenceTaken     reference_taken       the reference names another posting
+        └── OwesLess           write_off_amount      write off less
 
 Codes are stable: dialects map them to their own numbers. A refusal changes nothing.
 """
@@ -188,6 +191,22 @@ class CreditSpent(BillingError):
             f"Only {format_usd(max(left_micros, 0))} USD of this payment is unspent and can be refunded."
         )
         super().__init__("credit_spent", message)
+
+
+class OwnProposal(BillingError):
+    def __init__(self) -> None:
+        super().__init__("proposal_own", "Somebody else has to approve what you proposed.")
+
+
+class ProposalClosed(BillingError):
+    def __init__(self, status: str) -> None:
+        super().__init__("proposal_closed", f"It is {status} already.")
+
+
+class OwesLess(LedgerError):
+    def __init__(self, *, owed_micros: int) -> None:
+        message = f"The organization owes {format_usd(max(owed_micros, 0))} USD; no more can be written off."
+        super().__init__("write_off_amount", message)
 
 
 class CardMissing(BillingError):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db import models, transaction
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from accounts import audit
 from accounts.console import Page, ReadOnly, operator
@@ -20,6 +23,7 @@ from billing.gateway_models import (
     Reversal,
     StripeEvent,
     TopUp,
+    TopUpStatus,
     UsageLine,
     UsageReport,
 )
@@ -60,11 +64,28 @@ class StripeEventAdmin(RecordAdmin):
 
 @admin.register(TopUp)
 class TopUpAdmin(RecordAdmin):
-    list_display = ["id", "organization", "usd", "status", "automatic", "payment", "problem", "created_at"]
+    list_display = [
+        "id",
+        "organization",
+        "usd",
+        "status",
+        "automatic",
+        "payment",
+        "problem",
+        "created_at",
+        "refund",
+    ]
     list_filter = ["status", "automatic"]
     list_select_related = ["organization"]
     search_fields = ["=id", "=payment", "=checkout", "=organization__id"]
     ordering = ["-created_at"]
+
+    @admin.display(description="")
+    def refund(self, topup: TopUp) -> str:
+        if topup.status != TopUpStatus.PAID:
+            return ""
+        facts = urlencode({"kind": "refund", "topup": topup.pk, "amount_usd": topup.usd})
+        return format_html('<a href="{}?{}">Refund</a>', reverse("admin:billing_proposal_add"), facts)
 
 
 @admin.register(Customer)

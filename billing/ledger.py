@@ -31,6 +31,7 @@ from billing.errors import (
     HoldMismatch,
     HoldMissing,
     InsufficientFunds,
+    OwesLess,
     ReferenceTaken,
     SpendCapReached,
 )
@@ -109,6 +110,18 @@ def give_back(
 ) -> Transfer:
     """What `take_back` took: the refund failed, the dispute was won."""
     return _post(organization, _move(kind, amount_micros, reference), reason, None)
+
+
+def write_off(
+    organization: Organization, amount_micros: int, *, reference: str, reason: str, actor: User | None = None
+) -> Transfer:
+    """Gives up what the organization owes, at most all of it: a debt nobody will pay."""
+    move = _move(TransferKind.WRITE_OFF, amount_micros, reference)
+    lock(organization.pk)
+    owed = -balance(organization).available_micros
+    if amount_micros > owed and not Transfer.objects.filter(reference=move.reference).exists():
+        raise OwesLess(owed_micros=owed)
+    return _post(organization, move, reason, actor)
 
 
 def _move(

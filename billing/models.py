@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, BillingMode, Organization
 from accounts.tenancy import OrgQuerySet
+from billing.control_models import Proposal
 from billing.gateway_models import (
     AutoTopUp,
     Customer,
@@ -31,6 +32,7 @@ __all__ = [
     "AutoTopUp",
     "Customer",
     "Invoice",
+    "Proposal",
     "RateClass",
     "Reversal",
     "StripeEvent",

@@ -268,6 +268,8 @@ STRIPE_TAX = env_bool("STRIPE_TAX")
 STRIPE_COLLECTOR = env("STRIPE_COLLECTOR", "meters")
 TOPUP_MIN_USD = env("TOPUP_MIN_USD", "5")
 TOPUP_MAX_USD = env("TOPUP_MAX_USD", "5000")
+# More than this an operator does not move for an organization in a day without a second one.
+TWO_PERSON_USD = env("TWO_PERSON_USD", "500")
 
 # --- jobs ------------------------------------------------------------------------------------------------------
 JOB_LIFE_SECONDS = env_int("JOB_LIFE_SECONDS", 24 * 3600)

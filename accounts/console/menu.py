@@ -32,6 +32,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Money",
         (
+            ("billing.proposal", "approval"),
             ("billing.transfer", "receipt_long"),
             ("billing.account", "account_balance"),
             ("billing.hold", "lock_clock"),

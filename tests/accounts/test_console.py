@@ -35,7 +35,7 @@ def test_a_stranger_is_sent_to_the_products_own_sign_in(db):
     assert [urlsplit(url).path for url, _ in answer.redirect_chain] == ["/console/login/", "/accounts/login/"]
 
 
-@pytest.mark.parametrize("path", ["/console/", "/console/accounts/user/", "/console/billing/transfer/add/"])
+@pytest.mark.parametrize("path", ["/console/", "/console/accounts/user/", "/console/billing/proposal/add/"])
 def test_a_customer_is_refused(alice_browser, path):
     answer = alice_browser.get(path, follow=True)
     assert answer.status_code == 403

@@ -1,6 +1,5 @@
 """The operator's pages, by a browser's requests."""
 
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -9,7 +8,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from billing import ledger, quotas
 from billing.models import Account, Limits, Price, Tier, Transfer
-from tests.billing.conftest import assert_sound, books, give, hold
+from tests.billing.conftest import assert_sound, give, hold
 
 USD = 1_000_000
 
@@ -44,56 +43,6 @@ def test_the_books_can_only_be_read(console, used, model):
     assert console.post(f"{page}change/", {"balance_micros": 5}).status_code == 403
     assert console.post(f"{page}delete/", {"post": "yes"}).status_code == 403
     assert_sound()
-
-
-class TestCredit:
-    def form(self, org, **changes):
-        plain = {
-            "organization": org.pk,
-            "kind": "grant",
-            "amount_usd": "12.5",
-            "reason": "sorry",
-            "form_id": uuid.uuid4(),
-        }
-        return {**plain, **changes}
-
-    def test_it_is_given_with_a_reason_and_recorded(self, console, operator, org):
-        assert b"reason" in console.get("/console/billing/transfer/add/").content
-        answer = console.post("/console/billing/transfer/add/", self.form(org))
-        assert answer.status_code == 302
-        transfer = Transfer.objects.get()
-        assert (transfer.kind, transfer.amount_micros, transfer.note) == ("grant", 12_500_000, "sorry")
-        assert transfer.actor == f"user:{operator.pk}"
-        entry = AuditEntry.objects.get(action="ledger.grant")
-        assert (entry.actor_user, entry.organization) == (operator, org)
-        assert entry.after == {"usd": "12.50", "reason": "sorry"}
-        assert_sound()
-
-    def test_the_same_form_twice_gives_once(self, console, org):
-        form = self.form(org)
-        for _ in range(2):
-            console.post("/console/billing/transfer/add/", form)
-        assert books(org) == (12_500_000, 0)
-
-    def test_a_payment_counts_towards_the_tier(self, console, org):
-        assert quotas.limits_of(org).tier == "bronze"
-        console.post("/console/billing/transfer/add/", self.form(org, kind="topup", amount_usd="100"))
-        assert quotas.limits_of(org).tier == "silver"
-
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"amount_usd": "0"},
-            {"amount_usd": "-5"},
-            {"amount_usd": "1,5"},
-            {"reason": ""},
-            {"kind": "refund"},
-        ],
-    )
-    def test_a_wrong_form_gives_nothing(self, console, org, changes):
-        answer = console.post("/console/billing/transfer/add/", self.form(org, **changes))
-        assert answer.status_code == 200
-        assert Transfer.objects.count() == 0
 
 
 class TestPrices:

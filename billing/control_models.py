@@ -1,0 +1,67 @@
+"""What guards the money against its own operators: acts that need a second one."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from accounts.models import Organization, User
+from accounts.tenancy import OrgQuerySet
+from billing.gateway_models import TopUp
+from billing.money import format_usd
+
+
+class Act(models.TextChoices):
+    GRANT = "grant", "Gift"
+    TOPUP = "topup", "Payment received (counts towards the tier)"
+    WRITE_OFF = "write_off", "Write-off of what is owed"
+    REFUND = "refund", "Refund of a top-up, to the card"
+
+
+class ProposalStatus(models.TextChoices):
+    OPEN = "open", "Waits for a second operator"
+    DONE = "done", "Done"
+    DECLINED = "declined", "Declined"
+
+
+class Proposal(models.Model):
+    """Money that an operator moves by hand. Up to a set amount it is done at once, above it a second one decides."""
+
+    # Made with the form: sending it twice is asking once.
+    once = models.UUIDField(unique=True, editable=False)
+    kind = models.CharField(max_length=10, choices=Act)
+    status = models.CharField(max_length=10, choices=ProposalStatus)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    amount_micros = models.BigIntegerField()
+    reason = models.CharField(max_length=300)
+    spent_too = models.BooleanField("refund even what is spent", default=False)
+    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # Nobody: it was small enough.
+    decided_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    decided_at = models.DateTimeField(null=True)
+
+    objects = OrgQuerySet["Proposal"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_micros__gt=0), name="proposal_more_than_nothing"),
+            models.CheckConstraint(
+                condition=~Q(status="done", decided_by=F("proposed_by")), name="proposal_not_by_oneself"
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="refund") | Q(topup__isnull=False), name="proposal_refund_of_topup"
+            ),
+        ]
+        indexes = [models.Index(fields=["organization", "created_at"], name="proposal_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.usd} USD"
+
+    @property
+    def usd(self) -> str:
+        return format_usd(self.amount_micros)
