@@ -30,7 +30,7 @@ from jobs.models import Asset, Attempt, Job
 from jobs.states import ATTEMPT_OPEN, AttemptStatus, Status
 from jobs.types import Failure, new_id
 from jobs.wake import wake
-from providers import errors, routing
+from providers import circuit, errors, routing
 from providers.base import InputFile, Order
 from providers.calls import call
 from providers.models import Route
@@ -131,6 +131,8 @@ def _first_startable(
             stuck.add((job.organization_id, job.model))
             continue
         if routes and (start := _written(job, routes[0], len(attempts) + 1)):
+            if start.route.id in load.probed:
+                circuit.probe(start.route.id)
             return start
         stuck.add((job.organization_id, job.model))
     return None
@@ -147,7 +149,9 @@ def _load() -> routing.Load:
     # Ids begin with their time, so the primary key finds the newest.
     second_ago = UUID(int=(time.time_ns() // 1_000_000 - 1000) << 80)
     begun = Attempt.objects.filter(pk__gte=second_ago, account_id__isnull=False).values_list("account_id")
-    return routing.Load(by_route, by_account, recent=dict(begun.annotate(n=Count("id"))))
+    shut, probed = circuit.opened()
+    recent = dict(begun.annotate(n=Count("id")))
+    return routing.Load(by_route, by_account, recent=recent, shut=shut, probed=probed)
 
 
 def _running(organizations: Iterable[UUID]) -> Counter[UUID]:
@@ -240,6 +244,7 @@ def begin(start: Start) -> None:
         # Whatever else happened, the order may have arrived.
         log.exception("the answer to %s was lost", attempt.tag, extra={"job": attempt.job_id})
         _become(attempt, AttemptStatus.UNKNOWN, due_at=Now() + settings.RETRY_STEP, note=str(error)[:500])
+        circuit.take_in(attempt.route_id, good=False, began_at=attempt.created_at)
     else:
         due = Now() + timedelta(seconds=provider.poll_seconds)
         _become(attempt, AttemptStatus.SUBMITTED, external_id=external_id, submitted_at=Now(), due_at=due)
@@ -251,7 +256,7 @@ class InputGone(Exception):
     @property
     def failure(self) -> Failure:
         message = f"The file given as {self.args[0]} was deleted before its turn came; nothing was charged."
-        return Failure("file_gone", message, hint="Upload the file again and order anew.")
+        return Failure(FILE_GONE, message, hint="Upload the file again and order anew.")
 
 
 def _not_allowed(start: Start, refusal: errors.AccountRefused) -> None:
@@ -326,6 +331,7 @@ def give_up(
 
     `elsewhere`: another provider may do it although the customer's trying again would not help.
     """
+    was = attempt.status
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
         ended = _become(
@@ -348,6 +354,9 @@ def give_up(
                 job, Status.QUEUED, given=frozenset({Status.RUNNING}), due_at=due, phase="", progress=0.0
             )
             wake("jobs.dispatch")
+    # That its answer was lost has been counted already.
+    if was != AttemptStatus.UNKNOWN and failure.code not in NOBODYS:
+        circuit.take_in(attempt.route_id, good=not failure.retryable, began_at=attempt.created_at)
     if not again:
         _end(job, failure)
 
@@ -360,6 +369,9 @@ def _end(job: Job, failure: Failure) -> None:
 
 
 CANCELED = Failure("canceled", "The job was canceled; nothing was charged.")
+FILE_GONE = "file_gone"
+# Ends that say nothing of the route. A refusal for good, of whoever answers, says that it works.
+NOBODYS = frozenset({CANCELED.code, UNBUILT.code, FILE_GONE, errors.Throttled.code})
 
 
 @shared_task(name="jobs.dispatch")

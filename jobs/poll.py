@@ -23,7 +23,7 @@ from jobs.settle import end
 from jobs.states import ATTEMPT_POLLED, AttemptStatus, Status
 from jobs.types import Failure
 from jobs.wake import wake
-from providers import errors, leases, vault
+from providers import circuit, errors, leases, vault
 from providers.base import Adapter, Callback, Lost, State, Update
 from providers.models import Route
 from providers.registry import adapter, adapter_class
@@ -158,6 +158,7 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
         )
         if not won:
             return
+        circuit.take_in(attempt.route_id, good=True, began_at=attempt.created_at)
         if job.cancel_requested_at is None:
             given = frozenset({Status.RUNNING})
             fields: dict[str, Any] = {

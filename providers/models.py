@@ -97,6 +97,24 @@ class Route(models.Model):
         return bool(self.settings.get("preview", False))
 
 
+class Circuit(models.Model):
+    """How a route fared lately. Open: nothing new is ordered on it, but for a probe from time to time.
+
+    The counts fade with time; see `providers.circuit`, which alone writes here.
+    """
+
+    route = models.OneToOneField(Route, models.CASCADE, primary_key=True, related_name="circuit")
+    attempts = models.FloatField(default=0.0)
+    failures = models.FloatField(default=0.0)
+    counted_at = models.DateTimeField(db_default=Now())
+    opened_at = models.DateTimeField(null=True)
+    probe_at = models.DateTimeField(null=True, help_text="When one attempt may try an open one.")
+    failed_probes = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"route {self.route_id}: {'open' if self.opened_at else 'closed'}"
+
+
 class Render(models.Model):
     """One order on our own machines. Claimed with a lease and a fence; the state is in the row alone."""
 

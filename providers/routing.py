@@ -25,6 +25,9 @@ class Load:
     by_account: Mapping[tuple[int, str], int] = field(default_factory=dict)
     # by account: attempts begun within the last second
     recent: Mapping[int, int] = field(default_factory=dict)
+    # routes whose circuit is open: those that wait, and those that may be tried by one attempt now
+    shut: Collection[int] = ()
+    probed: Collection[int] = ()
 
 
 def open_routes(model: str, organization_id: UUID) -> list[Route]:
@@ -66,7 +69,9 @@ def candidates(
     ]
     if not fitting:
         raise NoRoute(f"No provider can render {model} at the moment.")
-    free = [route for route in fitting if _free(route, load)]
+    # Where every circuit is open none counts: there is nothing better to wait for.
+    sound = [route for route in fitting if route.id not in load.shut] or fitting
+    free = [route for route in sound if _free(route, load)]
     # A weighted shuffle inside each priority: the larger the weight, the likelier the earlier place.
     return sorted(free, key=lambda r: (r.priority, -(random.random() ** (1.0 / max(r.weight, 1)))))
 
