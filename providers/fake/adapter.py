@@ -8,7 +8,7 @@ refuse=CODE   the submit is refused                     throttle=N     the first
 unavailable   every submit finds nobody                 drop           takes the order, loses the answer
 lie=short     returns half the length                   lie=garbage    returns bytes that are no video
 lie=mute      returns a video without sound             forget         forgets the order
-hint=WORDS    beside a failure (a_b for "a b")
+hint=WORDS    beside a failure (a_b for "a b")          clips=N        tells of N clips, one after the other
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class FakeAdapter(Adapter):
             return Update(name, State.LOST)
         share = min(age / float(script.get("seconds", QUICK)), 1.0)
         if "stall" in script or share < 1.0:
-            return Update(name, State.RUNNING, progress=0.0 if "stall" in script else share, phase="render")
+            return _at_work(name, script, 0.0 if "stall" in script else share)
         if code := script.get("fail") or script.get("flaky"):
             hint = script.get("hint", "").replace("_", " ")
             retryable = "flaky" in script
@@ -107,6 +107,12 @@ class FakeAdapter(Adapter):
             answer = await client.put(task.order["put"], content=body, headers={"Content-Type": "video/mp4"})
             answer.raise_for_status()
         await FakeTask.objects.filter(pk=task.pk).aupdate(delivered=True)
+
+
+def _at_work(name: str, script: dict[str, Any], share: float) -> Update:
+    clips = int(script.get("clips", 0))
+    detail = {"clip": int(share * clips) + 1, "clips": clips} if clips else {}
+    return Update(name, State.RUNNING, progress=share, phase="render", detail=detail)
 
 
 def read_script(prompt: str) -> dict[str, Any]:

@@ -115,11 +115,12 @@ def test_emo_with_the_boxes_of_its_detector(stand, caller, org):
         Route.objects.create(model=detector, provider="dashscope", account=stand.account, organization=org)
     Route.objects.create(model="emo-v1", provider="dashscope", account=stand.account, organization=org)
     image = picture(org)
-    verdict = detect(caller, EMO, image, ratio="1:1")
+    verdict = detect(caller, EMO, image, ratio="1:1").verdict
     assert verdict.fit
-    assert detect(caller, S2V, image).fit
+    assert detect(caller, S2V, image).verdict.fit
     stand.vendor.unfit = "InvalidFile.NoHuman"
-    assert (detect(caller, S2V, image).fit, detect(caller, S2V, image).code) == (False, "face_not_found")
+    unfit = detect(caller, S2V, image).verdict
+    assert (unfit.fit, unfit.code) == (False, "face_not_found")
     stand.vendor.unfit = ""
     options = {
         "face_bbox": list(verdict.face),
