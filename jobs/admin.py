@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 from accounts import audit
 from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
 from accounts.tenancy import Caller
-from jobs import unknown
+from jobs import route_health, unknown
 from jobs.cancel import cancel
 from jobs.errors import Conflict, Invalid
 from jobs.models import Asset, Attempt, Delivery, DeliveryTry, Job, WebhookEndpoint
@@ -123,8 +123,20 @@ class AttemptAdmin(LongList, ReadOnly, Page[Attempt]):
         return format_html('<a class="font-medium text-primary-600" href="{}">Resolve</a>', address)
 
     def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(self.resolve_view)
-        return [path("<uuid:pk>/resolve/", page, name="jobs_attempt_resolve"), *super().get_urls()]
+        resolve = self.admin_site.admin_view(self.resolve_view)
+        health = self.admin_site.admin_view(self.health_view)
+        return [
+            path("<uuid:pk>/resolve/", resolve, name="jobs_attempt_resolve"),
+            path("routes/", health, name="jobs_route_health"),
+            *super().get_urls(),
+        ]
+
+    def health_view(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.has_perm("providers.view_route"):
+            raise PermissionDenied
+        table = route_health.table(route_health.health())
+        context = {**self.admin_site.each_context(request), "title": "Health of routes", "table": table}
+        return render(request, "console/route_health.html", context)
 
     def resolve_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         if not request.user.has_perm("jobs.change_attempt"):

@@ -51,6 +51,10 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
 )
+# Under a heading too: pages that are no model's.
+VIEWS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "Rendering": (("Health of routes", "monitor_heart", "admin:jobs_route_health"),),
+}
 OTHER_ICON = "table_rows"
 
 
@@ -62,6 +66,7 @@ def groups(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     for heading, models in GROUPS:
         items = [_page(left.pop(label), icon) for label, icon in models if label in left]
+        items += [_item(title, icon, reverse(page)) for title, icon, page in VIEWS.get(heading, ())]
         shown.append({"title": heading, "separator": True, "collapsible": False, "items": items})
     if left:
         shown.append(
