@@ -5,7 +5,7 @@ BIN = .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format lock openapi fuzz clean
+.PHONY: help install demo up test lint format lock openapi fuzz ledger clean
 
 help:  ## print these targets
 	@echo "Voicereel: one picture and one voice become a video."
@@ -50,6 +50,10 @@ openapi:  ## renew docs/openapi.json after a change of /v1
 fuzz:  ## throw 2,000 made-up requests and more at /v1 (FUZZ_SEED=number)
 	$(BOOTSTRAP) test
 	@FUZZ=full exec $(BIN)/python -m pytest -s tests/dialects/rest/test_fuzz.py
+
+ledger:  ## walk 10,000 random steps through the books (ARGS=--hypothesis-seed=number)
+	$(BOOTSTRAP) test
+	@LEDGER=full exec $(BIN)/python -m pytest -s tests/billing/test_ledger_machine.py $(ARGS)
 
 clean:  ## remove what these targets installed; data in .voicereel stays
 	rm -rf .venv .uv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles
