@@ -53,7 +53,7 @@ fuzz:  ## throw 2,000 made-up requests and more at /v1 (FUZZ_SEED=number)
 
 ledger:  ## walk 10,000 random steps through the books (ARGS=--hypothesis-seed=number)
 	$(BOOTSTRAP) test
-	@LEDGER=full exec $(BIN)/python -m pytest -s tests/billing/test_ledger_machine.py $(ARGS)
+	@LEDGER=full exec $(BIN)/python -m pytest -s --timeout=3600 tests/billing/test_ledger_machine.py $(ARGS)
 
 clean:  ## remove what these targets installed; data in .voicereel stays
 	rm -rf .venv .uv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles
