@@ -14,11 +14,11 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts.console import Audited, LongList, Page, ReadOnly, operator
-from billing import gateway_admin, prices, proposal_admin, quotas
+from billing import gateway_admin, prices, proposal_admin, quotas, reconcile_admin
 from billing.models import Account, DayUse, Hold, Limits, Price, Tier, Transfer
 from billing.money import format_usd
 
-__all__ = ["gateway_admin", "proposal_admin"]  # Django looks for registrations here
+__all__ = ["gateway_admin", "proposal_admin", "reconcile_admin"]  # Django looks for registrations here
 
 
 # --- the books ----------------------------------------------------------------------------------------------

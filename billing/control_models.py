@@ -65,3 +65,38 @@ class Proposal(models.Model):
     @property
     def usd(self) -> str:
         return format_usd(self.amount_micros)
+
+
+class Reconciliation(models.Model):
+    """One run of the rules: which were gone through, and why the others were not."""
+
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    ended_at = models.DateTimeField(null=True)
+    skipped = models.JSONField(default=dict, help_text="rule to the reason")
+    differences = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M} UTC"
+
+
+class Difference(models.Model):
+    """Two places that should say the same and do not. It stays until a run finds them equal, or an operator says so."""
+
+    rule = models.CharField(max_length=2)
+    what = models.CharField(max_length=100)
+    subject = models.CharField(max_length=200)
+    expected = models.CharField(max_length=80)
+    found = models.CharField(max_length=80)
+    job_id = models.UUIDField(null=True)
+    # When its subject happened: a run that no longer looks so far back cannot say that it is mended.
+    happened_at = models.DateTimeField(null=True)
+    first_seen_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_seen_at = models.DateTimeField(db_default=Now())
+    resolved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rule", "what", "subject"], name="difference_once")]
+        indexes = [models.Index(fields=["rule"], condition=Q(resolved_at=None), name="difference_open")]
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.subject}: {self.expected} expected, {self.found} found"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, cast
@@ -259,6 +259,22 @@ def payments_of(customer: str, *, since: datetime) -> Iterator[Snapshot]:
     return _all(lambda c: c.v1.payment_intents.list(params))
 
 
+def payments(*, since: datetime) -> Iterator[Snapshot]:
+    return _all(lambda c: c.v1.payment_intents.list(_since(since)))
+
+
+def refunds(*, since: datetime) -> Iterator[Snapshot]:
+    return _all(lambda c: c.v1.refunds.list(_since(since)))
+
+
+def disputes(*, since: datetime) -> Iterator[Snapshot]:
+    return _all(lambda c: c.v1.disputes.list(_since(since)))
+
+
+def _since(moment: datetime) -> Any:
+    return {"created": {"gte": int(moment.timestamp())}, "limit": 100}
+
+
 def charge(number: str) -> Snapshot:
     return _ask(lambda c: c.v1.charges.retrieve(number))
 
@@ -297,6 +313,10 @@ def invoice(number: str) -> Snapshot:
     return _ask(lambda c: c.v1.invoices.retrieve(number))
 
 
+def invoice_lines(number: str) -> Iterator[Snapshot]:
+    return _all(lambda c: c.v1.invoices.line_items.list(number, {"limit": 100}))
+
+
 def report_use(*, event_name: str, customer: str, value: int, identifier: str, at: datetime) -> None:
     """One meter event. The identifier makes it count once, for 24 hours. No retries of the SDK's own: a second request
     under the same identifier would be refused as a duplicate of the first.
@@ -316,6 +336,15 @@ def counted(meter: str, customer: str, minute: datetime) -> int:
     params: Any = {"customer": customer, "start_time": start, "end_time": start + 60, "limit": 100}
     found = _all(lambda c: c.v1.billing.meters.event_summaries.list(meter, params))
     return sum(int(summary["aggregated_value"]) for summary in found)
+
+
+def counted_by_hour(meter: str, customer: str, start: datetime, end: datetime) -> dict[datetime, int]:
+    """What a meter counted for a customer in each hour; start and end are full hours."""
+    span = {"start_time": int(start.timestamp()), "end_time": int(end.timestamp())}
+    params: Any = {"customer": customer, "value_grouping_window": "hour", "limit": 100, **span}
+    found = _all(lambda c: c.v1.billing.meters.event_summaries.list(meter, params))
+    hours = ((datetime.fromtimestamp(one["start_time"], tz=UTC), one["aggregated_value"]) for one in found)
+    return {hour: int(value) for hour, value in hours}
 
 
 def add_line(*, customer: str, cents: int, text: str, metadata: dict[str, str], key: str) -> Snapshot:
@@ -347,6 +376,12 @@ def verified(body: bytes, signature: str) -> Snapshot | None:
         except (stripe.SignatureVerificationError, ValueError):
             continue
     return None
+
+
+def undelivered(*, since: datetime) -> Iterator[Snapshot]:
+    """Events that no endpoint took."""
+    params: Any = {**_since(since), "delivery_success": False}
+    return _all(lambda c: c.v1.events.list(params))
 
 
 def thin_event(number: str) -> Snapshot:

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, BillingMode, Organization
 from accounts.tenancy import OrgQuerySet
-from billing.control_models import Proposal
+from billing.control_models import Difference, Proposal, Reconciliation
 from billing.gateway_models import (
     AutoTopUp,
     Customer,
@@ -31,9 +31,11 @@ from billing.money import format_usd
 __all__ = [
     "AutoTopUp",
     "Customer",
+    "Difference",
     "Invoice",
     "Proposal",
     "RateClass",
+    "Reconciliation",
     "Reversal",
     "StripeEvent",
     "TopUp",

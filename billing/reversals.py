@@ -140,15 +140,18 @@ def _mark(found: gateway.Snapshot) -> str:
 def _apply(row: Reversal, found: gateway.Snapshot) -> None:
     status = found["status"] or ""
     Reversal.objects.mine(row).filter(number="").update(number=found["id"])
-    if row.kind == ReversalKind.DISPUTE:
-        # The bank takes the money when it opens a real dispute, and gives it back when we win.
-        cents = -sum(moved["amount"] for moved in found["balance_transactions"])
-        final = status in DISPUTE_FINAL
-    else:
-        cents = 0 if status in REFUND_GONE else found["amount"]
-        final = status in REFUND_FINAL
+    cents = cents_gone(row.kind, found)
+    final = status in (DISPUTE_FINAL if row.kind == ReversalKind.DISPUTE else REFUND_FINAL)
     own = row.taken_micros if cents == row.cents and row.stages == 1 else _micros(row.topup, cents)
     _settle(row, status, taken=max(0, own), cents=cents, final=final)
+
+
+def cents_gone(kind: str, found: gateway.Snapshot) -> int:
+    """What is away by it, as of now."""
+    if kind == ReversalKind.DISPUTE:
+        # The bank takes the money when it opens a real dispute, and gives it back when we win.
+        return -sum(int(moved["amount"]) for moved in found["balance_transactions"])
+    return 0 if found["status"] in REFUND_GONE else int(found["amount"])
 
 
 def _settle(row: Reversal, status: str, *, taken: int, cents: int, final: bool) -> None:

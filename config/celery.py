@@ -31,6 +31,7 @@ app.conf.imports = (
     "jobs.detect",
     "jobs.expire",
     "jobs.gallery",
+    "jobs.reconcile",
     "jobs.dialects.rest.idempotency",
     "providers.local.render",
 )

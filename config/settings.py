@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
+from celery.schedules import crontab
 
 from config.env import env, env_bool, env_int, env_list
 
@@ -307,6 +308,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "check-ledger": {"task": "billing.check_ledger", "schedule": 24 * 3600},
+    "reconcile": {"task": "jobs.reconcile", "schedule": crontab(hour=3, minute=30)},
     "forget-answers": {"task": "jobs.forget_answers", "schedule": 3600},
     "expire-assets": {"task": "jobs.expire_assets", "schedule": 3600},
     "forget-deliveries": {"task": "jobs.forget_deliveries", "schedule": 3600},

@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("billing.proposal", "approval"),
             ("billing.transfer", "receipt_long"),
+            ("billing.difference", "rule"),
             ("billing.account", "account_balance"),
             ("billing.hold", "lock_clock"),
             ("billing.dayuse", "calendar_month"),

@@ -114,18 +114,27 @@ def summaries(world: World, params: Object, number: str) -> Object:
     step = 3600 if params.get("value_grouping_window") == "hour" else 60
     if start % step or end % step:
         raise invalid("start_time", f"Must be aligned with boundaries of {step} seconds.")
-    value = metered(world, params["customer"], meter["id"], start, end)
-    summary = {
+    parts = range(start, end, step) if "value_grouping_window" in params else [start]
+    found = []
+    for at in parts:
+        until = at + step if "value_grouping_window" in params else end
+        value = metered(world, params["customer"], meter["id"], at, until)
+        if value:
+            found.append(_summary(meter, value, at, until))
+    path = f"/v1/billing/meters/{number}/event_summaries"
+    return {"object": "list", "data": found[::-1], "has_more": False, "url": path}
+
+
+def _summary(meter: Object, value: Decimal, start: int, end: int) -> Object:
+    return {
         "object": "billing.meter_event_summary",
-        "id": "mtrusg_1",
+        "id": f"mtrusg_{start}",
         "aggregated_value": float(value),
         "start_time": start,
         "end_time": end,
         "livemode": False,
         "meter": meter["id"],
     }
-    path = f"/v1/billing/meters/{number}/event_summaries"
-    return {"object": "list", "data": [summary] if value else [], "has_more": False, "url": path}
 
 
 def metered(world: World, customer: str, meter: str, start: int = 0, end: int = 2**62) -> Decimal:
@@ -254,8 +263,8 @@ def close_period(world: World, subscription_id: str, *, paid: bool = True) -> Ob
     customer = subscription["customer"]
     usage = [_usage_line(world, customer, item) for item in subscription["items"]["data"]]
     items = world.all("invoiceitem", customer=customer, invoice=None)
-    lines = [line for line in usage if line] + [(item["amount"], item["description"]) for item in items]
-    total = sum(amount for amount, _ in lines)
+    lines = [line for line in usage if line] + [(item["amount"], item["description"], None) for item in items]
+    total = sum(amount for amount, *_ in lines)
     invoice = world.new(
         "invoice",
         customer=customer,
@@ -272,8 +281,16 @@ def close_period(world: World, subscription_id: str, *, paid: bool = True) -> Ob
     for item in items:
         item["invoice"] = invoice["id"]
     invoice["lines"]["data"] = [
-        world.new("line_item", amount=amount, currency="usd", description=text, invoice=invoice["id"])
-        for amount, text in lines
+        world.new(
+            "line_item",
+            amount=amount,
+            currency="usd",
+            description=text,
+            invoice=invoice["id"],
+            period={"start": subscription["start_date"], "end": world.now + 1},
+            pricing=price and {"type": "price_details", "price_details": price, "unit_amount_decimal": None},
+        )
+        for amount, text, price in lines
     ]
     world.emit("invoice.created", invoice)
     finalize(world, invoice)
@@ -281,7 +298,7 @@ def close_period(world: World, subscription_id: str, *, paid: bool = True) -> Ob
     return invoice
 
 
-def _usage_line(world: World, customer: str, item: Object) -> tuple[int, str] | None:
+def _usage_line(world: World, customer: str, item: Object) -> tuple[int, str, Object] | None:
     """What was reported and is on no invoice yet, at the item's price."""
     price = item["price"]
     used = [
@@ -294,7 +311,14 @@ def _usage_line(world: World, customer: str, item: Object) -> tuple[int, str] | 
         known["invoiced"] = True
     value = sum((known["value"] for known in used), Decimal(0))
     cents = int((value * Decimal(price["unit_amount_decimal"])).quantize(Decimal(1), ROUND_HALF_UP))
-    return (cents, price["nickname"]) if cents else None
+    details = {"price": price["id"], "product": price["product"]}
+    return (cents, price["nickname"], details) if cents else None
+
+
+@handles("get", "/v1/invoices/{invoice}/lines")
+def invoice_lines(world: World, params: Object, number: str) -> Object:
+    lines = world.get("invoice", number)["lines"]["data"]
+    return {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{number}/lines"}
 
 
 def finalize(world: World, invoice: Object) -> None:

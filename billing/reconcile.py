@@ -1,0 +1,126 @@
+"""Holds the books, Stripe and the jobs against each other, by seven rules; what differs is a row until it is mended.
+
+    R1  every balance is the fold of its transfers
+    R2  the hold of every job that is over is its capture and its release
+    R3  use in the outbox is what the meters counted, by customer and hour
+    R4  payments, refunds and disputes at Stripe are top-ups and reversals in the books
+    R5  lines of invoices are what the books say, within a cent
+    R6  what providers made is what was captured
+    R7  no event that Stripe could not deliver is missing
+
+Nothing is repaired here: correcting is a person's decision. R1, R2, R6 and the books' own side of R4 need no Stripe. What
+jobs and providers say comes in from above (`Rule`), since billing knows neither.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from billing import gateway, reconcile_books, reconcile_stripe
+from billing.control_models import Difference, Reconciliation
+from billing.errors import GatewayError
+from billing.findings import Finding, Span
+
+log = logging.getLogger(__name__)
+
+Rule = Callable[[Span], Iterable[Finding]]
+WINDOW = timedelta(days=30)
+# News of what happened a moment ago may still be on their way.
+SETTLED = timedelta(hours=1)
+RULES = ("R1", "R2", "R3", "R4", "R5", "R6", "R7")
+STRIPE: dict[str, Rule] = {
+    "R3": reconcile_stripe.meters,
+    "R4": reconcile_stripe.payments,
+    "R5": reconcile_stripe.invoices,
+    "R7": reconcile_stripe.events,
+}
+BOOKS: dict[str, Rule] = {
+    "R1": reconcile_books.balances,
+    "R2": reconcile_books.holds,
+    "R4": reconcile_books.credits_,
+}
+
+
+def run(others: Mapping[str, Rule], *, settled: timedelta = SETTLED) -> Reconciliation:
+    """Every rule once. `others` are the rules of those above: they add to ours of the same name."""
+    report = Reconciliation.objects.create()
+    now = timezone.now()
+    span = Span(since=now - WINDOW, until=now - settled)
+    for rule in RULES:
+        reason = _go_through(rule, span, others)
+        if reason:
+            report.skipped[rule] = reason
+    report.differences = Difference.objects.filter(resolved_at=None).count()
+    report.ended_at = timezone.now()
+    report.save()
+    return report
+
+
+def _go_through(rule: str, span: Span, others: Mapping[str, Rule]) -> str:
+    """Why the rule, or its part at Stripe, could not be gone through; nothing if it was."""
+    local = [side[rule] for side in (BOOKS, others) if rule in side]
+    found = [finding for side in local for finding in side(span)]
+    reason = ""
+    if rule in STRIPE:
+        try:
+            if not gateway.configured():
+                reason = "There are no keys for Stripe."
+            else:
+                found += STRIPE[rule](span)
+        except GatewayError as error:
+            log.warning("reconciliation: %s could not be gone through: %s", rule, error)
+            reason = error.message
+    _write(rule, found, since=span.since, complete=not reason)
+    return reason
+
+
+def _write(rule: str, found: list[Finding], *, since: datetime, complete: bool) -> None:
+    for finding in found:
+        log.error("reconciliation: %s %s", rule, finding)
+    rows = [
+        Difference(
+            rule=rule,
+            what=finding.what[:100],
+            subject=finding.subject[:200],
+            expected=str(finding.expected)[:80],
+            found=str(finding.found)[:80],
+            job_id=finding.job_id,
+            happened_at=finding.at,
+        )
+        for finding in found
+    ]
+    with transaction.atomic():
+        seen = {(row.what, row.subject) for row in rows}
+        known = Difference.objects.select_for_update().filter(rule=rule)
+        for row in known.filter(subject__in=[subject for _, subject in seen]):
+            if (row.what, row.subject) in seen:
+                _seen_again(row, next(r for r in rows if (r.what, r.subject) == (row.what, row.subject)))
+        Difference.objects.bulk_create(rows, ignore_conflicts=True)
+        if complete:
+            looked_at = Q(happened_at=None) | Q(happened_at__gte=since)
+            for row in known.filter(looked_at, resolved_at=None):
+                if (row.what, row.subject) not in seen:
+                    Difference.objects.filter(pk=row.pk).update(resolved_at=Now())
+
+
+def _seen_again(known: Difference, now: Difference) -> None:
+    Difference.objects.filter(pk=known.pk).update(
+        expected=now.expected,
+        found=now.found,
+        job_id=now.job_id,
+        happened_at=now.happened_at,
+        last_seen_at=Now(),
+        resolved_at=None,
+    )
+
+
+def settle(difference: Difference) -> None:
+    """The operator's word that it is mended or explained. Should a run find it again, it is open again."""
+    Difference.objects.filter(pk=difference.pk, resolved_at=None).update(resolved_at=Now())

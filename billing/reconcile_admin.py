@@ -1,0 +1,93 @@
+"""The page of the reconciliation: what differs, each difference with its job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+
+from accounts import audit
+from accounts.console import Page, ReadOnly, operator
+from billing import gateway, reconcile
+from billing.control_models import Difference, Reconciliation
+
+
+class StillThere(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "Open"), ("resolved", "Resolved")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(resolved_at__isnull=self.value() == "open") if self.value() else queryset
+
+
+@admin.register(Difference)
+class DifferenceAdmin(ReadOnly, Page[Difference]):
+    list_display = [
+        "rule",
+        "what",
+        "subject",
+        "expected",
+        "found",
+        "job",
+        "first_seen_at",
+        "last_seen_at",
+        "resolved_at",
+    ]
+    list_filter = [StillThere, "rule"]
+    search_fields = ["=job_id", "subject"]
+    show_full_result_count = False
+    ordering = ["-resolved_at", "rule", "-id"]
+    actions = ["resolve"]
+
+    @admin.display(description="job")
+    def job(self, difference: Difference) -> str:
+        if difference.job_id is None:
+            return ""
+        page = reverse("admin:jobs_job_change", args=[difference.job_id])
+        return format_html('<a href="{}">{}</a>', page, difference.job_id)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method == "GET":
+            _tell_of_last_run(request)
+        return super().changelist_view(request, extra_context)
+
+    def has_resolve_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("billing.change_difference")
+
+    @admin.action(description="Mark as resolved", permissions=["resolve"])
+    def resolve(self, request: HttpRequest, queryset: Any) -> None:
+        for row in queryset.filter(resolved_at=None):
+            with transaction.atomic():
+                reconcile.settle(row)
+                audit.record(
+                    "difference.resolve",
+                    by=operator(request),
+                    target=row,
+                    before={"difference": str(row), "resolved": False},
+                    after={"resolved": True},
+                    request=request,
+                )
+
+
+def _tell_of_last_run(request: HttpRequest) -> None:
+    if not gateway.configured():
+        messages.info(
+            request, "There are no keys for Stripe: only the rules that need none are gone through."
+        )
+    last = Reconciliation.objects.order_by("-pk").first()
+    if last is None:
+        messages.info(
+            request, "Nothing has been compared yet: it is done each night, or by manage.py reconcile."
+        )
+        return
+    left_out = "".join(f" {rule} was left out: {reason}" for rule, reason in sorted(last.skipped.items()))
+    messages.info(request, f"Last compared {last}.{left_out}")

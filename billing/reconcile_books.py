@@ -1,0 +1,59 @@
+"""The rules that need the books alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.db import connection
+
+from billing import ledger_check
+from billing.findings import Finding, Span
+
+JOB = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Of the rules of `ledger_check`: those about single holds. All others are about balances and projections.
+OF_HOLDS = {
+    "an open hold is held, a resolved one is not",
+    "a resolved hold is its capture and its release",
+    "a hold's captured amount is what reached revenue",
+    "money is held and captured for holds only",
+}
+# Each credited top-up and each reversal against the transfers that carry its name.
+CREDITS = """
+SELECT 'top-up in the books, micro-dollars', 'top-up ' || p.id, p.credited_micros, coalesce(t.amount_micros, 0), p.paid_at
+FROM billing_topup p LEFT JOIN billing_transfer t ON t.reference = 'topup:' || p.payment
+WHERE p.status = 'paid' AND p.payment <> '' AND p.paid_at >= %(since)s
+  AND coalesce(t.amount_micros, 0) <> p.credited_micros
+UNION ALL
+SELECT 'reversal in the books, micro-dollars', r.kind || ' ' || r.id, r.taken_micros, moved.micros, r.created_at
+FROM billing_reversal r CROSS JOIN LATERAL (
+    SELECT coalesce(sum(CASE WHEN c.kind = 'funding' THEN t.amount_micros ELSE -t.amount_micros END), 0) AS micros
+    FROM generate_series(1, r.stages) AS stage
+    JOIN billing_transfer t ON t.reference = r.kind || ':' || r.id || ':' || stage
+    JOIN billing_account c ON c.id = t.credit_id
+) moved
+WHERE r.created_at >= %(since)s AND moved.micros <> r.taken_micros
+"""
+
+
+def balances(span: Span) -> Iterator[Finding]:
+    return (_finding(found) for found in ledger_check.check() if found.rule not in OF_HOLDS)
+
+
+def holds(span: Span) -> Iterator[Finding]:
+    return (_finding(found) for found in ledger_check.check() if found.rule in OF_HOLDS)
+
+
+def _finding(found: ledger_check.Difference) -> Finding:
+    job = JOB.search(found.subject) if found.rule in OF_HOLDS else None
+    return Finding(
+        found.rule, found.subject, found.expected, found.found, job_id=UUID(job.group()) if job else None
+    )
+
+
+def credits_(span: Span) -> Iterator[Finding]:
+    with connection.cursor() as cursor:
+        cursor.execute(CREDITS, {"since": span.since})
+        for what, subject, expected, found, at in cursor.fetchall():
+            yield Finding(what, subject, int(expected), int(found), at=at)
