@@ -131,6 +131,7 @@ def spec(order: Order) -> dict[str, Any]:
             "fps": fps,
             "frames_per_clip": frames_per_clip,
             "crop": order.options.get("ext_bbox"),
+            "style": order.options.get("style_level", "normal"),
         },
         "inputs": {role: file.url for role, file in order.inputs.items()},
         "get": {name: order.workspace.get_url(name) for name in names},

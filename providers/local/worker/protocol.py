@@ -17,6 +17,7 @@ ORDER_FILE = "order.json"
 EXIT_CODED_ERROR = 3
 # by area, and by shape for a shot of fixed size
 RESOLUTIONS = ("480p", "720p", "1:1", "3:4")
+STYLES = ("normal", "calm", "active")
 CORNERS = 4
 
 
@@ -54,6 +55,7 @@ class Order:
     crop: tuple[int, int, int, int] | None = (
         None  # the part of the upright picture to film: left, top, right, bottom
     )
+    style: str = "normal"  # how lively the head moves: one of STYLES
     limits: Limits = Limits()
 
 
@@ -68,6 +70,9 @@ def read_order(workdir: Path) -> Order:
     resolution = raw.get("resolution", "480p")
     if resolution not in RESOLUTIONS:
         _refuse(f"resolution must be one of {', '.join(RESOLUTIONS)}")
+    style = raw.get("style") or "normal"
+    if style not in STYLES:
+        _refuse(f"style must be one of {', '.join(STYLES)}")
     return Order(
         workdir=workdir,
         image=_inside(workdir, raw, "image"),
@@ -79,6 +84,7 @@ def read_order(workdir: Path) -> Order:
         frames_per_clip=_whole(raw, "frames_per_clip", 125, 4, 250),
         clips_done=_whole(raw, "clips_done", 0, 0, 10**6),
         crop=_crop(raw.get("crop")),
+        style=style,
         limits=_limits(raw.get("limits") or {}),
     )
 

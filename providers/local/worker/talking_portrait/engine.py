@@ -34,7 +34,7 @@ def run(order: Order, report: Reporter) -> None:
     track = voice.analyse(sound.samples(order.audio, voice.RATE), order.fps)
     height, width = picture.shape[:2]
     film = plan(track.seconds, width, height, order.resolution, order.fps, order.frames_per_clip)
-    stage, motion = Stage(picture, film), Motion(order.seed, track, order.fps)
+    stage, motion = Stage(picture, film), Motion(order.seed, track, order.fps, order.style)
     del picture
     report("plan", clips=film.clips, **_facts(film))
     clips = _Render(order, film, stage, motion, report).clips()

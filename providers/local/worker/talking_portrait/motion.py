@@ -16,6 +16,8 @@ BREATH_HZ = 0.26
 # Slow waves whose periods never meet, in Hz; their weights fall with frequency like a resting head's sway.
 SWAY_HZ = (0.083, 0.137, 0.229, 0.371)
 SWAY_WEIGHT = (0.46, 0.30, 0.16, 0.08)
+# How far the head sways at each style, of what is usual.
+SWAY_REACH = {"normal": 1.0, "calm": 0.4, "active": 1.8}
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Pose:
 class Motion:
     """The movement of one film; `pose` may be asked for any frame in any order."""
 
-    def __init__(self, seed: int, voice: VoiceTrack, fps: int) -> None:
+    def __init__(self, seed: int, voice: VoiceTrack, fps: int, style: str = "normal") -> None:
         chance = np.random.Generator(np.random.PCG64(seed))
-        self._voice, self._fps = voice, fps
+        self._voice, self._fps, self._reach = voice, fps, SWAY_REACH[style]
         self._phases = chance.uniform(0, 2 * pi, (5, len(SWAY_HZ)))
         self._breath_phase = chance.uniform(0, 2 * pi)
         self._blinks = _blink_times(chance, voice.seconds)
@@ -50,7 +52,8 @@ class Motion:
         time = frame / self._fps
         voice = self._voice
         emphasis = float(voice.emphasis[frame])
-        sway = [_wave(time, phases) for phases in self._phases]
+        # Never beyond the usual end: the picture has no more around it.
+        sway = [min(max(self._reach * _wave(time, phases), -1.0), 1.0) for phases in self._phases]
         return Pose(
             opening=float(voice.opening[frame]),
             width=float(voice.width[frame]),
