@@ -67,6 +67,23 @@ def test_the_whole_way_in(operator):
     assert browser.get("/console/").status_code == 200
 
 
+def test_the_first_operator_sets_the_factor_up_and_is_in(operator):
+    browser = Client()
+    sign_in(browser, operator)
+    asked = browser.get("/console/", follow=True)
+    assert urlsplit(asked.redirect_chain[-1][0]).path == "/accounts/reauthenticate/"
+    form = browser.post(asked.redirect_chain[-1][0], {"password": PASSWORD}, follow=True)
+    assert urlsplit(form.redirect_chain[-1][0]).path == "/accounts/2fa/totp/activate/"
+    secret = browser.session["mfa.totp.secret"]
+    browser.post("/accounts/2fa/totp/activate/", {"code": code(secret)})
+    # the code just used opens nothing else; the next one does
+    again = browser.get("/console/", follow=True)
+    assert urlsplit(again.redirect_chain[-1][0]).path == "/accounts/2fa/reauthenticate/"
+    recovery = Authenticator.objects.get(type=Authenticator.Type.RECOVERY_CODES).wrap().get_unused_codes()[0]
+    browser.post("/accounts/2fa/reauthenticate/?next=/console/", {"code": recovery})
+    assert browser.get("/console/").status_code == 200
+
+
 def test_second_factors_are_sealed_at_rest(operator):
     TOTP.activate(operator, SECRET)
     assert SECRET not in str(Authenticator.objects.get().data)
