@@ -53,16 +53,16 @@ def within_own(by: Actor, key: ApiKey, settings: Iterable[str], *, but: Collecti
             "allowed_networks", f"The key you use works from {nets}; it can give away no other networks."
         )
     if "spend_cap_micros" in settings and own.spend_cap_micros is not None:
-        _within_cap(own, key)
+        _within_cap(own, key, own.spend_cap_micros)
 
 
-def _within_cap(own: ApiKey, key: ApiKey) -> None:
+def _within_cap(own: ApiKey, key: ApiKey, cap: int) -> None:
     """Only a key of its own chain spends from the same cap."""
     if key.chain_id != own.chain_id:
         message = "The key you use has a spend cap: it can be rotated itself, but issue no other keys."
         raise LimitEscaped("spend_cap_micros", message)
-    if key.spend_cap_micros is None or key.spend_cap_micros > own.spend_cap_micros:  # type: ignore[operator]
-        message = f"The key you use may spend {own.spend_cap_micros} micro-dollars; it cannot raise that."
+    if key.spend_cap_micros is None or key.spend_cap_micros > cap:
+        message = f"The key you use may spend {cap} micro-dollars; it cannot raise that."
         raise LimitEscaped("spend_cap_micros", message)
 
 

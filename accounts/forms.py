@@ -63,7 +63,7 @@ class KeyForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.caller = caller
         mine = [(scope, text) for scope, text in SCOPES.items() if caller.can(scope)]
-        self.fields["scopes"].choices = mine  # type: ignore[attr-defined]
+        self.fields["scopes"].choices = mine  # type: ignore[attr-defined]  # the stubs do not know it
         self.fields["scopes"].initial = [scope for scope in DEFAULT_KEY_SCOPES if caller.can(scope)]
 
     def clean_allowed_networks(self) -> list[str]:
@@ -96,4 +96,4 @@ class InviteForm(RoleForm):
         super().__init__(*args, **kwargs)
         if caller.role != Role.OWNER:
             ordinary = [choice for choice in Role.choices if choice[0] != Role.OWNER]
-            self.fields["role"].choices = ordinary  # type: ignore[attr-defined]
+            self.fields["role"].choices = ordinary  # type: ignore[attr-defined]  # the stubs do not know it

@@ -42,7 +42,7 @@ class SignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has
         create_organization(organization_name, user)
 
 
-class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # theirs has no types
     """Whoever reads the database must not be able to make the codes."""
 
     def encrypt(self, text: str) -> str:

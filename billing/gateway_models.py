@@ -46,7 +46,7 @@ class DueQuerySet(OrgQuerySet[Row_co]):
             lease = Now() + timedelta(seconds=seconds)
             self.model._default_manager.filter(pk=pk).update(lease_until=lease, fence=F("fence") + 1)  # noqa: SLF001  Django's name
             row.fence += 1
-        return row  # type: ignore[no-any-return]
+        return row  # type: ignore[no-any-return]  # a generic row or an argument kept by Exception
 
     def mine(self, row: Due) -> Self:
         """The row, unless somebody has claimed it since."""

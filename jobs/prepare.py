@@ -48,7 +48,7 @@ class Unfit(Exception):
 
     @property
     def failure(self) -> Failure:
-        return self.args[0]  # type: ignore[no-any-return]
+        return self.args[0]  # type: ignore[no-any-return]  # a generic row or an argument kept by Exception
 
 
 def prepare(job_id: str) -> None:

@@ -113,7 +113,7 @@ class LongList:
 
 def _as(model: type[Model], column: str, word: str) -> UUID | int | None:
     """The word as an id of that column's kind; None when it cannot be one."""
-    field = model._meta.pk if column == "pk" else model._meta.get_field(column)  # noqa: SLF001
+    field = model._meta.pk if column == "pk" else model._meta.get_field(column)  # noqa: SLF001  Django's documented name
     kind = getattr(field, "target_field", field)
     if isinstance(kind, UUIDField):
         try:

@@ -23,7 +23,7 @@ class Page(ModelAdmin, admin.ModelAdmin[Row]):  # type: ignore[misc]  # theirs i
     list_filter_sheet = False
 
 
-class Table(TabularInline, admin.TabularInline[Row, Parent]):  # type: ignore[misc]
+class Table(TabularInline, admin.TabularInline[Row, Parent]):  # type: ignore[misc]  # theirs has no types
     """The rows that belong to one, below it."""
 
     extra = 0
@@ -68,7 +68,7 @@ class Audited(Page[Row]):
 
     def _record(self, request: HttpRequest, obj: Row, what: str, **facts_: Any) -> None:
         audit.record(
-            f"{obj._meta.model_name}.{what}",  # noqa: SLF001
+            f"{obj._meta.model_name}.{what}",  # noqa: SLF001  Django's documented name
             by=operator(request),
             target=obj,
             organization=getattr(obj, "organization", None),

@@ -167,5 +167,5 @@ def _frames(file: BinaryIO) -> Iterator[tuple[float, VideoFrame]]:
 
 
 def _upright(frame: VideoFrame) -> Image.Image:
-    picture: Image.Image = frame.to_image(threads=1)  # type: ignore[no-untyped-call]
+    picture: Image.Image = frame.to_image(threads=1)  # type: ignore[no-untyped-call]  # theirs has no types
     return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture

@@ -297,7 +297,7 @@ def complaint(status: int, said: Any) -> ProviderError | None:
     if code in {"InvalidParameter", "InvalidURL"} and "url error" in note:
         # Stands for a wrong path or a model of another family: the route is wrong, not the order.
         return unsuitable("model_unsuitable", why)
-    if 400 <= status < 500 and code:  # noqa: PLR2004
+    if 400 <= status < 500 and code:  # noqa: PLR2004  HTTP
         mine = ours(code, "input_unsuitable")
         return refused(mine, why) if mine in FINAL_WORD else unsuitable(mine, why)
     return None

@@ -158,7 +158,7 @@ def complaint(status: int, said: Any) -> ProviderError | None:
         return Throttled(why)
     if code == "blocked_by_usage_policy":
         return refused("content_refused", why)
-    if code in {"invalid_request", "validation_error"} or status == 400:  # noqa: PLR2004
+    if code in {"invalid_request", "validation_error"} or status == 400:  # noqa: PLR2004  HTTP
         return unsuitable("input_unsuitable", why)
     return None
 

@@ -87,7 +87,7 @@ def complaint(status: int, said: Any) -> ProviderError | None:
     note = text(named(said, "error", "message")) or text(named(said, "detail")) or json.dumps(said)[:300]
     if status in {400, 413, 415, 422}:
         return unsuitable("input_unsuitable", note)
-    if status == 405:  # noqa: PLR2004
+    if status == 405:  # noqa: PLR2004  HTTP
         return AccountRefused("no video API at this address")
     return None
 

@@ -116,7 +116,7 @@ def complaint(status: int, said: Any) -> ProviderError | None:
         return AccountRefused(note)
     if status == 404:  # noqa: PLR2004  of a submit: the model; of a poll: the prediction
         return NotFound(note)
-    if status == 400:  # noqa: PLR2004
+    if status == 400:  # noqa: PLR2004  HTTP
         ours = _code(code, "input_unsuitable")
         return refused(ours, note) if ours == "content_refused" else unsuitable(ours, note)
     return None

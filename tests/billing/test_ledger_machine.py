@@ -157,6 +157,17 @@ class Machine(RuleBasedStateMachine):
         self.refunded[row.pk] = before + (micros if expected else 0)
         self.same(expected, reversals.refund, row, micros, by=self.operator, reason="", spent_too=spent_too)
 
+    @rule(topup=topups)
+    def refund_what_is_held(self, topup):
+        """While a job holds everything, nothing of the top-up is unspent."""
+        row, paid = topup
+        rest, free, pk = paid - self.refunded.get(row.pk, 0), self.books.available, uuid.uuid4()
+        if rest <= 0 or free <= 0:
+            return
+        self.twice(self.books.hold(pk, free), ledger.hold, self.org, job_id=pk, amount_micros=free, model="m")
+        self.same(False, reversals.refund, row, rest, by=self.operator, reason="", spent_too=False)
+        self.twice(self.books.end(pk, None), ledger.release, pk, reason="")
+
     @rule(target=disputes, name=NAMES, micros=MICROS)
     def dispute(self, name, micros):
         expected = self.books.post(f"dispute {name}", -micros)

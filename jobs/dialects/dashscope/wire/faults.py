@@ -71,7 +71,7 @@ class Refused(Exception):
 
     @property
     def fault(self) -> Fault:
-        return self.args[0]  # type: ignore[no-any-return]
+        return self.args[0]  # type: ignore[no-any-return]  # a generic row or an argument kept by Exception
 
 
 def refused(status: int, code: str, message: str) -> Refused:
