@@ -42,11 +42,17 @@ def key_list(request: HttpRequest, caller: Caller) -> HttpResponse:
     form = KeyForm(request.POST or None, caller=caller)
     if request.method == "POST" and form.is_valid():
         key, text = form.issue()
-        response = render(request, "accounts/key_created.html", {"section": "keys", "key": key, "text": text})
+        response = render(
+            request,
+            "accounts/key_created.html",
+            {"section": "developers", "tab": "keys", "key": key, "text": text},
+        )
         add_never_cache_headers(response)
         return response
     rows = ApiKey.objects.for_org(caller.organization).newest_first()
-    return render(request, "accounts/keys.html", {"section": "keys", "keys": rows, "form": form})
+    return render(
+        request, "accounts/keys.html", {"section": "developers", "tab": "keys", "keys": rows, "form": form}
+    )
 
 
 @require_POST
@@ -77,7 +83,8 @@ def member_list(request: HttpRequest, caller: Caller) -> HttpResponse:
             return redirect("members")
     organization = caller.organization
     context = {
-        "section": "members",
+        "section": "settings",
+        "tab": "members",
         "members": Member.objects.for_org(organization).select_related("user").order_by("created_at"),
         "invitations": Invitation.objects.for_org(organization).pending().order_by("email"),
         "roles": Role.choices,
