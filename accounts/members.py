@@ -40,6 +40,13 @@ def invite(caller: Caller, email: str, role: Role) -> tuple[Invitation, str]:
     return invitation, token
 
 
+def holds(caller: Caller, scope: str) -> bool:
+    """Whether the person who was let in would still be: asked by connections that stay open. One query."""
+    rows = Member.objects.for_org(caller.organization).filter(user=caller.user, user__is_active=True)
+    member = rows.select_related("organization").first()
+    return member is not None and Caller(member.organization, user=caller.user, role=member.role).can(scope)
+
+
 def invitation_for(token: str) -> Invitation:
     """The open invitation behind a mailed token; raises InvitationInvalid."""
     invitations = Invitation.objects.pending().select_related("organization")

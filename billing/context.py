@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts.tenancy import caller_of
+from accounts.tenancy import Caller, caller_of
 from billing import ledger
 from billing.money import MICROS
 
@@ -19,9 +19,13 @@ def balance(request: HttpRequest) -> dict[str, Any]:
 
 
 def _shown(request: HttpRequest) -> str:
-    """Whole cents, rounded down: a page never promises more than there is. Blank for whoever may not know."""
     caller = caller_of(request)
-    if caller is None or not caller.can("billing:read"):
+    return left(caller) if caller else ""
+
+
+def left(caller: Caller) -> str:
+    """Whole cents, rounded down: a page never promises more than there is. Blank for whoever may not know."""
+    if not caller.can("billing:read"):
         return ""
     cents = ledger.balance(caller.organization).available_micros // MICROS_PER_CENT
     return f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02d}"

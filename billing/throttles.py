@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 MINUTE_MS = 60_000
 SECOND_MS = 1000
+HOUR_MS = 3_600_000
 
 # Atomic in Redis: two processes cannot both take the last place. A refusal is not counted, so asking too
 # often does not prolong the wait. A counter without an expiry (somebody's PERSIST) gets one again.
@@ -163,6 +164,16 @@ def submit_allowed(organization: Organization, key: ApiKey | None = None) -> Non
         seconds = _seconds(wait)
         raise RateLimited(
             f"Only {limit} submits a minute are allowed. Try again in {seconds} s.", retry_after=seconds
+        )
+
+
+def free_allowed(organization: Organization, what: str, per_hour: int) -> None:
+    """What costs nothing is had only so often an hour, and takes no place among the submits of a minute."""
+    wait = _take("free", f"{what}:{organization.pk}", per_hour, HOUR_MS)
+    if wait:
+        minutes = -(-wait // MINUTE_MS)
+        raise RateLimited(
+            f"This is free {per_hour} times an hour. Try again in {minutes} min.", retry_after=_seconds(wait)
         )
 
 

@@ -290,6 +290,13 @@ DIALECT_WEBHOOKS = {
     "wavespeed": "jobs.dialects.wavespeed.webhooks.render",
     "inferencesh": "jobs.dialects.inferencesh.webhooks.render",
 }
+# How an order looks as a programme, by dialect in the order of the tabs.
+DIALECT_EXAMPLES = [
+    "jobs.dialects.rest.examples.examples",
+    "jobs.dialects.wavespeed.examples.examples",
+    "jobs.dialects.dashscope.examples.examples",
+    "jobs.dialects.inferencesh.examples.examples",
+]
 
 # --- workers ---------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

@@ -66,7 +66,7 @@ def submit(caller: Caller, request: JobRequest) -> Job:
     known = look_up(caller.organization, request)
     if known.earlier:
         return _same(known.earlier, digest)
-    throttles.submit_allowed(caller.organization, caller.key)
+    _may_ask(caller, request.model)
     model, options, sources = examined(caller.organization, request, known.files)
     length_ms = known_length(model, sources)
     _require_route(caller.organization, model.slug, length_ms)
@@ -84,6 +84,14 @@ def submit(caller: Caller, request: JobRequest) -> Job:
         if again := look_up(caller.organization, request).earlier:
             return _same(again, digest)
         raise
+
+
+def _may_ask(caller: Caller, slug: str) -> None:
+    model = catalogue.models().get(slug)
+    if model and model.per_hour:
+        throttles.free_allowed(caller.organization, slug, model.per_hour)
+    else:
+        throttles.submit_allowed(caller.organization, caller.key)
 
 
 @dataclass(frozen=True)

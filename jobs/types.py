@@ -54,3 +54,28 @@ class Failure:
     message: str
     retryable: bool = False
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An order that is to be shown as a programme: its files by role, as ids and as addresses, and what was chosen."""
+
+    model: str
+    files: Mapping[str, str]
+    addresses: Mapping[str, str]
+    options: Mapping[str, Any]
+    base_url: str
+
+
+# Where a reader of an example puts their key.
+KEY = "vr_…"
+
+
+@dataclass(frozen=True)
+class Example:
+    """An order as a programme: `needs` is what must be installed for it."""
+
+    name: str
+    label: str
+    code: str
+    needs: str = ""

@@ -95,6 +95,11 @@ class Lost:
     callback_url: str = ""
 
 
+def clip_name(index: int) -> str:
+    """What a finished clip is called in an order's workspace."""
+    return f"clip-{index:04d}.mp4"
+
+
 class State(StrEnum):
     """What a provider says of an order. LOST: it does not know it any more."""
 
@@ -180,6 +185,9 @@ class Adapter(Protocol):
     # How long `submit` may take, the upload of inputs included.
     submit_seconds: float = 30.0
     limits: Limits = Limits()
+    # Whether finished clips lie in the order's workspace by `clip_name` while later ones are made; `detail["clip"]` of
+    # an update is how many do.
+    streams_clips: bool = False
 
     async def submit(self, order: Order) -> str:
         """Place the order; its external id. Placing the same tag twice gives the first id where the provider can."""

@@ -42,7 +42,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Model:
-    """A catalogue entry. `length_from` names the input whose length is billed."""
+    """A catalogue entry. `length_from` names the input whose length is billed.
+
+    `detector` looks at its pictures, `preview` is the model that shows its first seconds for nothing. `per_hour`: an
+    organization may order it only so often; such orders do not count among its submits.
+    """
 
     slug: str
     name: str
@@ -52,6 +56,9 @@ class Model:
     output: str
     inputs: Mapping[str, Input]
     options: Mapping[str, Any]
+    detector: str = ""
+    preview: str = ""
+    per_hour: int = 0
 
     def defaults(self) -> dict[str, Any]:
         properties: Mapping[str, Any] = self.options["properties"]

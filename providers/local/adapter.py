@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from providers.base import Account, Adapter, InputFile, Lost, Order, Output, State, Update, Verdict
+from providers.base import Account, Adapter, InputFile, Lost, Order, Output, State, Update, Verdict, clip_name
 from providers.errors import NotFound, Refused
 from providers.leases import FREE
 from providers.local import detect
@@ -37,6 +37,7 @@ STATES = {
 class LocalAdapter(Adapter):
     slug = "local"
     poll_seconds = 0.5
+    streams_clips = True
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -122,7 +123,7 @@ def spec(order: Order) -> dict[str, Any]:
     frames = math.ceil(order.length_ms * fps / 1000)
     # one more than planned: the engine's own count of frames may differ by one
     clips = math.ceil((frames + 1) / frames_per_clip)
-    names = [f"clip-{index:04d}.mp4" for index in range(clips)]
+    names = [clip_name(index) for index in range(clips)]
     return {
         "options": {
             "resolution": order.options.get("resolution", "480p"),

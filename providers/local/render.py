@@ -23,6 +23,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from providers import leases
+from providers.base import clip_name
 from providers.local.engine import Engine
 from providers.models import Render
 
@@ -92,7 +93,7 @@ def _bring(row: Render, folder: Path) -> None:
         _download(row, url, folder / "in" / role)
         order[role] = f"in/{role}"
     for index in range(row.clips_done):
-        name = f"clip-{index:04d}.mp4"
+        name = clip_name(index)
         _download(row, row.spec["get"][name], folder / name)
     (folder / "order.json").write_text(json.dumps(order))
 

@@ -206,6 +206,18 @@ LEADERS = frozenset({"owner", "admin"})
 PAYERS = frozenset({"owner", "billing"})
 
 PAGES: dict[str, list[Page]] = {
+    "studio": [Page("get", MAKERS)],
+    "studio/<str:slug>": [Page("get", MAKERS)],
+    "studio/files": [Page("post", MAKERS)],
+    "studio/files/<uuid:file_id>": [Page("get", MAKERS, stranger=404)],
+    "studio/<str:slug>/verdict": [Page("post", MAKERS)],
+    "studio/<str:slug>/quote": [Page("post", MAKERS)],
+    "studio/<str:slug>/jobs": [Page("post", MAKERS)],
+    "studio/<str:slug>/code": [Page("post", MAKERS)],
+    "studio/jobs/<uuid:job_id>": [Page("get", EVERYBODY, stranger=404)],
+    "studio/jobs/<uuid:job_id>/events": [Page("get", EVERYBODY, stranger=404)],
+    "studio/jobs/<uuid:job_id>/clips/<int:index>": [Page("get", EVERYBODY, stranger=404)],
+    "studio/jobs/<uuid:job_id>/cancel": [Page("post", MAKERS, stranger=404)],
     "jobs/rows": [Page("get", EVERYBODY)],
     "jobs/<uuid:job_id>": [Page("get", EVERYBODY, stranger=404)],
     "jobs/<uuid:job_id>/live": [Page("get", EVERYBODY, stranger=404)],
@@ -304,6 +316,8 @@ def things(org, alice, bob):
         "<uuid:key_id>": str(key.pk),
         "<int:member_id>": str(org.members.get(user=bob).pk),
         "<uuid:organization_id>": str(org.pk),
+        "<str:slug>": "wan-2.2-s2v",
+        "<int:index>": "0",
         "<uuid:topup_id>": str(paid.pk),
         "^(?P<path>(?s:.*))$": "wavespeed-ai/wan-2.2/speech-to-video",
     }

@@ -1,0 +1,170 @@
+"""A job as the studio follows it: one JSON object, whole at every change, so that a stream that broke begins anew.
+
+The stream looks at the job's snapshot, which costs the database nothing while Redis answers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import members
+from accounts.tenancy import Caller
+from jobs import estimates, snapshots, storage
+from jobs.gallery import workspace_prefix
+from jobs.live import Wakes, let_go
+from jobs.models import Asset, Attempt, Job
+from jobs.snapshots import Snapshot
+from jobs.states import Status
+from jobs.views import words
+from providers.base import clip_name
+from providers.registry import adapter_class
+
+log = logging.getLogger(__name__)
+
+# Progress within a clip is no event, so a job that renders is looked at once a second.
+LOOK_SECONDS = 1.0
+BEAT_SECONDS = 15.0
+BEAT = b": still here\n\n"
+# Where a server cannot keep a stream open, the browser comes back after this many milliseconds.
+AGAIN = b"retry: 2000\n\n"
+CLIP_SECONDS = 900
+SHOWN_WORDS = {"image": "picture", "audio": "voice"}
+
+
+def state(seen: Snapshot) -> dict[str, Any]:
+    """What a person wants to know now. A job that waits costs a statement, for its place; one with clips another."""
+    job = seen.job
+    word, tone = words.state(job)
+    answer: dict[str, Any] = {
+        "id": str(job.pk),
+        "model": job.model,
+        "status": job.status,
+        "word": word,
+        "tone": tone,
+        "final": job.final,
+        "percent": words.percent(job),
+        "clip": job.detail.get("clip"),
+        "clips": job.detail.get("clips"),
+        "ready": _clips(job),
+        "price": words.price(job),
+        "preview": job.preview,
+        "seed": job.options.get("seed"),
+        "canceling": bool(job.cancel_requested_at) and not job.final,
+        "page": reverse("job", args=[job.pk]),
+        **_ahead(job),
+    }
+    if job.final:
+        answer |= _end(job, seen.outputs)
+    return answer
+
+
+def _ahead(job: Job) -> dict[str, Any]:
+    """The place in the queue, and the seconds left."""
+    if job.status == Status.QUEUED and (place := estimates.places([job.pk]).get(job.pk)):
+        return {"place": place.number, "seconds": estimates.queued(job, place, timezone.now()).seconds}
+    return {"place": None, "seconds": estimates.running(job, timezone.now()).seconds}
+
+
+def _end(job: Job, outputs: list[Asset]) -> dict[str, Any]:
+    by_role = {asset.role: asset for asset in outputs}
+    found: dict[str, Any] = {"charged": words.price(job), "length": words.length(job.length_ms)}
+    if video := by_role.get("video"):
+        found["video"] = {"url": address(video), "width": video.width, "height": video.height}
+    if poster := by_role.get("poster"):
+        found["poster"] = address(poster)
+    if job.error_code:
+        found["error"] = {"message": job.error_message, "code": job.error_code, "next": words.advice(job)}
+    return found
+
+
+def _clips(job: Job) -> int:
+    """How many clips can be played already."""
+    done = job.detail.get("clip")
+    if job.status not in {Status.RUNNING, Status.SAVING} or not isinstance(done, int) or not done:
+        return 0
+    return done if _streaming(job.pk) else 0
+
+
+def _streaming(job_id: UUID) -> Attempt | None:
+    """The attempt whose finished clips lie in our storage, if its provider leaves them there."""
+    attempt = Attempt.objects.filter(job_id=job_id).order_by("-number").first()
+    return attempt if attempt and adapter_class(attempt.provider).streams_clips else None
+
+
+def clip_address(job: Job, index: int) -> str | None:
+    """A short-lived address of one finished clip; None while there is none."""
+    attempt = _streaming(job.pk)
+    if attempt is None or not 0 <= index < _clips(job):
+        return None
+    key = f"{workspace_prefix(attempt)}/{clip_name(index)}"
+    return here(storage.signed_get(key, seconds=CLIP_SECONDS, content_type="video/mp4"))
+
+
+def address(asset: Asset) -> str:
+    """On this page's own host, by whichever name it was opened: the policy trusts only that one."""
+    return urlsplit(storage.asset_url(asset.id, asset.filename)).path
+
+
+def here(url: str) -> str:
+    """An address of our own without its host; the store's stays as it is."""
+    path = urlsplit(url).path
+    return path if path.startswith("/storage/") else url
+
+
+# --- the stream ---
+
+StillIn = Callable[[], bool]
+
+
+async def follow(caller: Caller, job_id: UUID, signed_in: StillIn) -> AsyncIterator[bytes]:
+    """The job's state, and again whenever it has changed, until it has ended or the person may not look any more."""
+    read = sync_to_async(_read, thread_sensitive=False)
+    shown, quiet = b"", 0.0
+    async with Wakes(job_id) as wakes:
+        while True:
+            found = await read(caller, job_id, signed_in if quiet == 0.0 or quiet >= BEAT_SECONDS else None)
+            if found is None:
+                return
+            now, rendering, final = found
+            if now != shown:
+                yield now
+                shown, quiet = now, 0.0
+            elif quiet >= BEAT_SECONDS:
+                yield BEAT
+                quiet = 0.0
+            if final:
+                return
+            pause = LOOK_SECONDS if rendering else BEAT_SECONDS / 3
+            await wakes.wait(pause)
+            quiet += pause
+
+
+def now(caller: Caller, job_id: UUID) -> list[bytes]:
+    """What can be told without waiting: servers with few threads must not keep them for streams."""
+    seen = snapshots.read(caller.organization.pk, job_id)
+    return [AGAIN, frame(seen)] if seen else []
+
+
+def frame(seen: Snapshot) -> bytes:
+    return b"data: " + json.dumps(state(seen), separators=(",", ":")).encode() + b"\n\n"
+
+
+def _read(caller: Caller, job_id: UUID, signed_in: StillIn | None) -> tuple[bytes, bool, bool] | None:
+    try:
+        if signed_in is not None and not (signed_in() and members.holds(caller, "jobs:read")):
+            return None
+        seen = snapshots.read(caller.organization.pk, job_id)
+        if seen is None or seen.job.deleted_at:
+            return None
+        return frame(seen), seen.job.status in {Status.RUNNING, Status.SAVING}, seen.job.final
+    finally:
+        let_go()
