@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -70,18 +70,91 @@ class KeyForm(forms.Form):
         words = self.cleaned_data["allowed_networks"].replace(",", " ").split()
         return [keys.normal_network(word) for word in words]
 
+    @property
+    def cap_micros(self) -> int | None:
+        cap = self.cleaned_data["spend_cap_usd"]
+        return None if cap is None else int(cap * MICROS)
+
+    @property
+    def end(self) -> datetime | None:
+        days = self.cleaned_data["expires_in_days"]
+        return timezone.now() + timedelta(days=days) if days else None
+
     def issue(self) -> tuple[ApiKey, str]:
-        data = self.cleaned_data
-        days, cap = data["expires_in_days"], data["spend_cap_usd"]
         return keys.issue(
             self.caller.organization,
-            name=data["name"],
+            name=self.cleaned_data["name"],
             by=self.caller,
-            scopes=data["scopes"],
-            expires_at=timezone.now() + timedelta(days=days) if days else None,
-            allowed_networks=data["allowed_networks"],
-            spend_cap_micros=None if cap is None else int(cap * MICROS),
+            scopes=self.cleaned_data["scopes"],
+            expires_at=self.end,
+            allowed_networks=self.cleaned_data["allowed_networks"],
+            spend_cap_micros=self.cap_micros,
         )
+
+
+AS_IT_IS = 0
+HELD_BEFORE = "it has this already"
+
+
+class KeyChangeForm(KeyForm):
+    """The settings of a key that there is. What it may already is offered too, also by who may not."""
+
+    def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.key = key
+        self.fields["name"].help_text = ""
+        scopes, end = self.fields["scopes"], self.fields["expires_in_days"]
+        held = [
+            (scope, f"{SCOPES.get(scope, scope)} ({HELD_BEFORE})")
+            for scope in key.scopes
+            if not self.caller.can(scope)
+        ]
+        scopes.choices += held  # type: ignore[attr-defined]  # the stubs do not know it
+        as_it_is = f"As it is: {key.expires_at:%-d %b %Y, %H:%M} UTC" if key.expires_at else "As it is: never"
+        later = [choice for choice in end.choices if choice[0] or key.expires_at]  # type: ignore[attr-defined]  # as above
+        end.choices = [(str(AS_IT_IS), as_it_is), *later]  # type: ignore[attr-defined]  # as above
+        cap = key.spend_cap_micros
+        self.initial = {
+            "name": key.name,
+            "scopes": key.scopes,
+            "expires_in_days": str(AS_IT_IS),
+            "allowed_networks": ", ".join(key.allowed_networks),
+            "spend_cap_usd": None if cap is None else Decimal(format_micros(cap)),
+        }
+
+    def changes(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        changed = {
+            "name": data["name"],
+            "scopes": data["scopes"],
+            "allowed_networks": data["allowed_networks"],
+            "spend_cap_micros": self.cap_micros,
+        }
+        if data["expires_in_days"] != AS_IT_IS:
+            changed["expires_at"] = self.end
+        return changed
+
+
+def format_micros(micros: int) -> str:
+    """Dollars as a person would write them, without needless zeros."""
+    return f"{micros / MICROS:.6f}".rstrip("0").rstrip(".")
+
+
+class OverlapForm(forms.Form):
+    """How long a key works on beside the one that replaces it."""
+
+    overlap_hours = forms.TypedChoiceField(
+        label="The old key works on",
+        coerce=int,
+        initial="24",
+        choices=[
+            ("0", "Not at all: it ends at once"),
+            ("1", "For an hour"),
+            ("24", "For a day"),
+            ("168", "For a week"),
+            ("720", "For 30 days"),
+        ],
+    )
 
 
 class RoleForm(forms.Form):

@@ -158,7 +158,7 @@ def _accepted(digest: bytes, address: str | None) -> ApiKey:
     if key.organization.suspended_at:
         raise OrganizationSuspended
     if key.last_used_at is None or key.now - key.last_used_at >= LAST_USED_EVERY:
-        _write_last_use(key)
+        _write_last_use(key, address)
     return key
 
 
@@ -241,7 +241,7 @@ def normal_network(text: str) -> str:
         raise ValidationError(f"{text!r} is not a network such as 203.0.113.0/24.", code="network") from None
 
 
-def _write_last_use(key: ApiKey) -> None:
+def _write_last_use(key: ApiKey, address: str | None) -> None:
     """Conditional, so that of many parallel calls one writes."""
     stale = Q(last_used_at=None) | Q(last_used_at__lte=Now() - LAST_USED_EVERY)
-    ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=Now())
+    ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=Now(), last_used_address=address)

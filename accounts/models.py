@@ -182,6 +182,7 @@ class ApiKey(models.Model):
     first = models.ForeignKey("self", on_delete=models.PROTECT, null=True, editable=False, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    last_used_address = models.GenericIPAddressField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     # The database's clock; there on rows that came through with_clock().

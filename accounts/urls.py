@@ -8,8 +8,6 @@ from accounts import views
 
 urlpatterns = [
     path("organization/<uuid:organization_id>/choose", views.choose, name="choose_organization"),
-    path("keys", views.key_list, name="keys"),
-    path("keys/<uuid:key_id>/revoke", views.key_revoke, name="revoke_key"),
     path("members", views.member_list, name="members"),
     path("members/<int:member_id>/role", views.member_role, name="change_role"),
     path("members/<int:member_id>/remove", views.member_remove, name="remove_member"),

@@ -1,4 +1,4 @@
-"""The organization's pages: which organization, its keys, its members, invitations."""
+"""The organization's pages: which organization, its members, invitations."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from django.core.mail import send_mail
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import keys, members
+from accounts import members
 from accounts.errors import AccessError, InvitationInvalid
-from accounts.forms import InviteForm, KeyForm, RoleForm
-from accounts.models import ApiKey, Invitation, Member, Role, User
+from accounts.forms import InviteForm, RoleForm
+from accounts.models import Invitation, Member, Role, User
 from accounts.signup import INVITATION_SESSION_KEY
 from accounts.tenancy import Caller, choose_organization, org_view
 
@@ -30,38 +29,6 @@ log = logging.getLogger(__name__)
 def choose(request: HttpRequest, organization_id: uuid.UUID) -> HttpResponse:
     choose_organization(request, organization_id)
     return redirect("/")
-
-
-# --- keys ---
-
-
-@require_http_methods(["GET", "POST"])
-@org_view("keys:write")
-def key_list(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """The keys, and the form for a new one. The new key's text is in this one answer and nowhere else."""
-    form = KeyForm(request.POST or None, caller=caller)
-    if request.method == "POST" and form.is_valid():
-        key, text = form.issue()
-        response = render(
-            request,
-            "accounts/key_created.html",
-            {"section": "developers", "tab": "keys", "key": key, "text": text},
-        )
-        add_never_cache_headers(response)
-        return response
-    rows = ApiKey.objects.for_org(caller.organization).newest_first()
-    return render(
-        request, "accounts/keys.html", {"section": "developers", "tab": "keys", "keys": rows, "form": form}
-    )
-
-
-@require_POST
-@org_view("keys:write")
-def key_revoke(request: HttpRequest, caller: Caller, key_id: uuid.UUID) -> HttpResponse:
-    key = get_object_or_404(ApiKey.objects.for_org(caller.organization), pk=key_id)
-    keys.revoke(key, caller)
-    messages.success(request, f"The key “{key.name}” no longer works.")
-    return redirect("keys")
 
 
 # --- members ---

@@ -1,15 +1,17 @@
-"""Request ids and the content security policy."""
+"""Request ids, the log of requests, and the content security policy."""
 
 from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from config.logs import request_id
+from jobs import request_log
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 GIVEN_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
@@ -38,6 +40,19 @@ class RequestIdMiddleware:
         finally:
             request_id.reset(token)
         response["X-Request-Id"] = name
+        return response
+
+
+class RequestLogMiddleware:
+    """Notes what became of each request that a key made; see jobs.request_log."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        start = time.monotonic()
+        response = self.get_response(request)
+        request_log.note(request, response, seconds=time.monotonic() - start)
         return response
 
 

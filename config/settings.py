@@ -50,6 +50,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.RequestIdMiddleware",
+    "config.middleware.RequestLogMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -284,6 +285,9 @@ SYNC_WAITERS = env_int("SYNC_WAITERS", 4)
 # One try of a webhook in all, from the look-up of its host on; and how long the log of deliveries is kept.
 WEBHOOK_TIMEOUT_SECONDS = env_int("WEBHOOK_TIMEOUT_SECONDS", 15)
 WEBHOOK_LOG_DAYS = env_int("WEBHOOK_LOG_DAYS", 30)
+# How long the log of API requests is kept (0: there is none), and how many entries of one organization.
+REQUEST_LOG_DAYS = env_int("REQUEST_LOG_DAYS", 7)
+REQUEST_LOG_ROWS = env_int("REQUEST_LOG_ROWS", 100_000)
 # Dialect to the function that draws a webhook's headers and body.
 DIALECT_WEBHOOKS = {
     "rest": "jobs.dialects.rest.webhooks.render",
@@ -319,6 +323,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-answers": {"task": "jobs.forget_answers", "schedule": 3600},
     "expire-assets": {"task": "jobs.expire_assets", "schedule": 3600},
     "forget-deliveries": {"task": "jobs.forget_deliveries", "schedule": 3600},
+    "forget-requests": {"task": "jobs.forget_requests", "schedule": 600},
     "finish-uploads": {"task": "jobs.finish_uploads", "schedule": 3600},
 }
 

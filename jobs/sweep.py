@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from billing import due as billing_due
-from jobs import detect
+from jobs import detect, request_log
 from jobs.models import Job, WebhookEndpoint
 from jobs.states import OPEN, Status
 from jobs.wake import wake
@@ -52,6 +52,7 @@ class Sweeper:
         for wakeup in fresh:
             self.woken[wakeup] = now
             wake(*wakeup)
+        request_log.drain()
         return len(fresh)
 
     def leads(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from jobs.dialects.rest import explorer
 from jobs.dialects.rest.views.webhooks import keys
 from jobs.hooks import callback
 
@@ -11,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("jobs.views.urls")),
     path("callbacks/<str:signed>", callback),
     path(".well-known/jwks.json", keys, name="jwks"),
+    path("explorer", explorer.page, name="explorer"),
     path("v1/", include("jobs.dialects.rest.urls")),
     path("", include("jobs.files")),
     path("api/v1/", include("jobs.dialects.dashscope.urls")),

@@ -6,7 +6,7 @@ import base64
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from jobs.errors import Conflict, Invalid
 from jobs.models import Delivery, DeliveryQuerySet, WebhookEndpoint
 from jobs.secrets import SealBroken, seal, unseal
 from jobs.states import EVENT_TYPES, EVERYTHING, FINAL, OURS, told_as
-from jobs.types import new_id
+from jobs.types import least_id, new_id
 
 MAX_ENDPOINTS = 10
 MAX_DESCRIPTION = 200
@@ -34,6 +34,7 @@ OVERLAP = timedelta(days=1)
 MAX_OVERLAP = timedelta(days=7)
 PING = "ping"
 BATCH = 500
+MOST_REPLAYED = 1000
 TYPES = (EVERYTHING, *(told_as(kind) for kind in EVENT_TYPES))
 DEFAULT_EVENTS = tuple(sorted(told_as(status) for status in FINAL))
 
@@ -140,23 +141,46 @@ def replay(by: Actor, delivery: Delivery) -> Delivery:
     with transaction.atomic():
         if delivery.endpoint_id:
             _require_enabled(_locked(delivery.endpoint_id))
-        ended = Delivery.objects.filter(pk=delivery.pk).exclude(status=Delivery.Status.DUE)
-        again = ended.update(
-            status=Delivery.Status.DUE,
-            reason="",
-            tries=0,
-            scheduled_at=Now(),
-            due_at=Now(),
-            lease_until=None,
-            finished_at=None,
-        )
-        if not again:
+        if not _again(Delivery.objects.filter(pk=delivery.pk)):
             raise Conflict(
                 "delivery_pending", "This delivery is still being tried; it needs no replay.", retryable=True
             )
         audit.record("webhook.replay", by=by, target=delivery, organization=delivery.organization)
     delivery.refresh_from_db()
     return delivery
+
+
+def replay_failed(by: Caller, endpoint: WebhookEndpoint, since: datetime) -> int:
+    """Try again whatever was made for the endpoint since then and given up, the newest MOST_REPLAYED; how many.
+
+    Raises Conflict where the endpoint is off.
+    """
+    with transaction.atomic():
+        row = _locked(endpoint.pk)
+        _require_enabled(row)
+        failed = Delivery.objects.filter(
+            endpoint=row, status=Delivery.Status.FAILED, pk__gte=least_id(since)
+        ).order_by("-id")
+        count = _again(
+            Delivery.objects.filter(pk__in=list(failed.values_list("pk", flat=True)[:MOST_REPLAYED]))
+        )
+        if count:
+            after = {"since": since.isoformat(), "deliveries": count}
+            audit.record("webhook.replay_failed", by=by, target=row, after=after)
+    return count
+
+
+def _again(deliveries: DeliveryQuerySet) -> int:
+    """From the start of the schedule, those that have ended; how many."""
+    return deliveries.exclude(status=Delivery.Status.DUE).update(
+        status=Delivery.Status.DUE,
+        reason="",
+        tries=0,
+        scheduled_at=Now(),
+        due_at=Now(),
+        lease_until=None,
+        finished_at=None,
+    )
 
 
 def disable(endpoint: WebhookEndpoint, reason: WebhookEndpoint.Reason) -> bool:

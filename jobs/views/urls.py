@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs.views import pages, public, studio
+from jobs.views import keys, pages, public, requests, studio, webhooks
 
 urlpatterns = [
     path("", public.home, name="jobs"),
@@ -26,4 +26,20 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/live", pages.job_live, name="job_live"),
     path("jobs/<uuid:job_id>/cancel", pages.job_cancel, name="job_cancel"),
     path("jobs/<uuid:job_id>/delete", pages.job_delete, name="job_delete"),
+    path("keys", keys.key_list, name="keys"),
+    path("keys/<uuid:key_id>", keys.key_page, name="key"),
+    path("keys/<uuid:key_id>/rotate", keys.key_rotate, name="rotate_key"),
+    path("keys/<uuid:key_id>/revoke", keys.key_revoke, name="revoke_key"),
+    path("webhooks", webhooks.endpoint_list, name="webhooks"),
+    path("webhooks/<uuid:endpoint_id>", webhooks.endpoint_page, name="webhook"),
+    path("webhooks/<uuid:endpoint_id>/switch", webhooks.endpoint_switch, name="switch_webhook"),
+    path("webhooks/<uuid:endpoint_id>/rotate", webhooks.endpoint_rotate, name="rotate_webhook"),
+    path("webhooks/<uuid:endpoint_id>/test", webhooks.endpoint_test, name="test_webhook"),
+    path("webhooks/<uuid:endpoint_id>/replay", webhooks.endpoint_replay, name="replay_webhook"),
+    path("webhooks/<uuid:endpoint_id>/delete", webhooks.endpoint_delete, name="delete_webhook"),
+    path("webhooks/deliveries/<uuid:delivery_id>", webhooks.delivery_page, name="delivery"),
+    path("webhooks/deliveries/<uuid:delivery_id>/live", webhooks.delivery_live, name="delivery_live"),
+    path("webhooks/deliveries/<uuid:delivery_id>/replay", webhooks.delivery_replay, name="replay_delivery"),
+    path("requests", requests.request_list, name="requests"),
+    path("requests/<uuid:entry_id>", requests.request_page, name="request"),
 ]

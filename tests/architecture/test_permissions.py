@@ -17,6 +17,7 @@ from accounts.scopes import ALL_SCOPES
 from billing.models import TopUp
 from jobs import storage, webhooks
 from jobs.models import Asset, Delivery, Job
+from jobs.requested import ApiRequest
 from jobs.states import Status
 from tests.jobs import drive
 from tests.world import api_client, caller_for, make_key, make_member, signed_in
@@ -232,7 +233,22 @@ PAGES: dict[str, list[Page]] = {
     "billing/portal": [Page("post", PAYERS)],
     "billing/topups/<uuid:topup_id>/return": [Page("get", EVERYBODY - {"viewer"}, stranger=404)],
     "keys": [Page("get", MAKERS)],
+    "keys/<uuid:key_id>": [Page("get", MAKERS, stranger=404), Page("post", MAKERS, stranger=404)],
+    "keys/<uuid:key_id>/rotate": [Page("post", MAKERS, stranger=404)],
     "keys/<uuid:key_id>/revoke": [Page("post", MAKERS, stranger=404)],
+    "webhooks": [Page("get", MAKERS), Page("post", MAKERS)],
+    "webhooks/<uuid:endpoint_id>": [Page("get", MAKERS, stranger=404), Page("post", MAKERS, stranger=404)],
+    "webhooks/<uuid:endpoint_id>/switch": [Page("post", MAKERS, stranger=404)],
+    "webhooks/<uuid:endpoint_id>/rotate": [Page("post", MAKERS, stranger=404)],
+    "webhooks/<uuid:endpoint_id>/test": [Page("post", MAKERS, stranger=404)],
+    "webhooks/<uuid:endpoint_id>/replay": [Page("post", MAKERS, stranger=404)],
+    "webhooks/<uuid:endpoint_id>/delete": [Page("post", MAKERS, stranger=404)],
+    "webhooks/deliveries/<uuid:delivery_id>": [Page("get", MAKERS, stranger=404)],
+    "webhooks/deliveries/<uuid:delivery_id>/live": [Page("get", MAKERS, stranger=404)],
+    "webhooks/deliveries/<uuid:delivery_id>/replay": [Page("post", MAKERS, stranger=404)],
+    "requests": [Page("get", MAKERS)],
+    "requests/<uuid:entry_id>": [Page("get", MAKERS, stranger=404)],
+    "explorer": [Page("get", MAKERS)],
     "members": [Page("get", EVERYBODY)],
     "members/<int:member_id>/role": [Page("post", LEADERS, stranger=404)],
     "members/<int:member_id>/remove": [Page("post", LEADERS, stranger=404)],
@@ -305,7 +321,17 @@ def things(org, alice, bob):
         lane=str(endpoint.pk),
         status=Delivery.Status.FAILED,
     )
+    entry = ApiRequest.objects.create(
+        organization=org,
+        request_id="request-of-acme",
+        method="GET",
+        path="/v1/jobs",
+        status=200,
+        duration_ms=3,
+        at="2026-01-01T00:00:00Z",
+    )
     return {
+        "<uuid:entry_id>": str(entry.pk),
         "<uuid:job_id>": str(job.pk),
         "<uuid:endpoint_id>": str(endpoint.pk),
         "<uuid:delivery_id>": str(delivery.pk),
