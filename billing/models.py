@@ -49,6 +49,8 @@ MILLISECONDS = 1000
 class Unit(models.TextChoices):
     SECOND = "second", "Second"
     IMAGE = "image", "Image"
+    # The platform's fee where the customer's own account at a provider renders.
+    OWN_KEY = "own_key", "Second on an own key"
 
 
 class PriceQuerySet(models.QuerySet["Price"]):

@@ -96,12 +96,14 @@ def minimum(organization: Organization, *, model: str, resolution: str, unit: st
 
 def price_list(organization: Organization) -> list[Price]:
     """Every price that holds today for this organization, one for each model, resolution and unit."""
-    return list(Price.objects.on_sale(organization).distinct("model", "resolution", "unit"))
+    rows = Price.objects.on_sale(organization).exclude(unit=Unit.OWN_KEY)
+    return list(rows.distinct("model", "resolution", "unit"))
 
 
 def public_prices() -> list[Price]:
     """The price list that holds today for everybody without prices of their own."""
-    return list(Price.objects.on_sale(None).distinct("model", "resolution", "unit"))
+    rows = Price.objects.on_sale(None).exclude(unit=Unit.OWN_KEY)
+    return list(rows.distinct("model", "resolution", "unit"))
 
 
 def example(price: Price, measured_ms: int) -> Quote:
@@ -137,7 +139,8 @@ def _unit_quote(price: Price) -> Quote:
 def _priced(frozen: Quote, measured_ms: int, units: int) -> Quote:
     total = units * frozen.micros_per_unit
     name = " ".join(filter(None, [frozen.model, frozen.resolution]))
-    text = f"{name}: {units} x {format_usd(frozen.micros_per_unit)} USD per {frozen.unit}"
+    per = "second, on your own provider account" if frozen.unit == Unit.OWN_KEY else frozen.unit
+    text = f"{name}: {units} x {format_usd(frozen.micros_per_unit)} USD per {per}"
     return dataclasses.replace(
         frozen,
         measured_ms=measured_ms,

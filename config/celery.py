@@ -28,6 +28,7 @@ app.conf.imports = (
     "jobs.notices",
     "jobs.webhooks",
     "jobs.cancel",
+    "jobs.switches",
     "jobs.detect",
     "jobs.expire",
     "jobs.gallery",

@@ -19,13 +19,15 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 from accounts import audit
 from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
 from accounts.tenancy import Caller
-from jobs import route_health, unknown
+from jobs import route_health, switches, unknown
 from jobs.cancel import cancel
 from jobs.errors import Conflict, Invalid
 from jobs.models import Asset, Attempt, Delivery, DeliveryTry, Job, WebhookEndpoint
 from jobs.states import AttemptStatus
 from jobs.webhooks import replay
 from providers import catalogue
+from providers.admin import ProviderAccountAdmin, RouteAdmin
+from providers.models import ProviderAccount, Route
 
 DIALECTS = ("rest", "wavespeed", "dashscope", "inferencesh")
 KINDS = ("image", "audio", "video")
@@ -203,3 +205,36 @@ class DeliveryAdmin(LongList, ReadOnly, Page[Delivery]):
                 replay(operator(request), delivery)
             except Conflict as refusal:
                 self.message_user(request, f"{delivery.pk}: {refusal.message}", messages.WARNING)
+
+
+class Switches:
+    """For all that is chosen: each takes hold at the next dispatch."""
+
+    @admin.action(description="Drain: nothing new, what runs is finished")
+    def drain(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        for target in chosen:
+            switches.drain(target, by=operator(request), request=request)
+
+    @admin.action(description="Kill: nothing new, what runs is stopped and goes elsewhere")
+    def kill(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        for target in chosen:
+            switches.kill(target, by=operator(request), request=request)
+
+    @admin.action(description="Reopen")
+    def reopen(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        for target in chosen:
+            switches.reopen(target, by=operator(request), request=request)
+
+
+# Their pages are the providers' room's; what the switches stop are jobs.
+admin.site.unregister([Route, ProviderAccount])
+
+
+@admin.register(Route)
+class SwitchedRouteAdmin(Switches, RouteAdmin):
+    actions = ["drain", "kill", "reopen"]
+
+
+@admin.register(ProviderAccount)
+class SwitchedAccountAdmin(Switches, ProviderAccountAdmin):
+    actions = ["drain", "kill", "reopen"]

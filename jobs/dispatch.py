@@ -21,9 +21,10 @@ from django.core.signing import Signer
 from django.db import connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from billing import quotas
-from jobs import settle, storage
+from jobs import inputs, settle, storage
 from jobs.events import append, transition
 from jobs.gallery import workspace_prefix
 from jobs.models import Asset, Attempt, Job
@@ -126,7 +127,7 @@ def _first_startable(
             routes = _routes(job, attempts, load)
         except errors.NoRoute as none:
             hopeless.append(
-                (job, _last_failure(attempts) or Failure("no_route", none.message, retryable=True))
+                (job, _last_failure(attempts) or Failure(none.code, none.message, retryable=not none.field))
             )
             stuck.add((job.organization_id, job.model))
             continue
@@ -177,7 +178,7 @@ def _routes(job: Job, attempts: list[Attempt], load: routing.Load) -> list[Route
     tried = [attempt.route_id for attempt in attempts if attempt.error_code not in LATER]
     if len(tried) >= MAX_ATTEMPTS:
         raise errors.NoRoute
-    return routing.candidates(job.model, job.organization_id, length_ms=job.length_ms, load=load, tried=tried)
+    return routing.candidates(inputs.asked(job, timezone.now()), job.organization_id, load=load, tried=tried)
 
 
 def _written(job: Job, route: Route, number: int) -> Start | None:
@@ -271,11 +272,11 @@ def make_order(start: Start) -> Order:
     assets = Asset.objects.live().in_bulk([UUID(source["asset"]) for source in job.inputs.values()])
     if gone := [role for role, source in job.inputs.items() if UUID(source["asset"]) not in assets]:
         raise InputGone(gone[0])
-    inputs = {role: _input_file(assets[UUID(source["asset"])]) for role, source in job.inputs.items()}
+    files = {role: _input_file(assets[UUID(source["asset"])]) for role, source in job.inputs.items()}
     return Order(
         tag=attempt.tag,
         model=job.model,
-        inputs=inputs,
+        inputs=files,
         options=job.options,
         length_ms=job.length_ms,
         workspace=storage.workspace(workspace_prefix(attempt), seconds=ORDER_LIFE_SECONDS),
@@ -371,7 +372,8 @@ def _end(job: Job, failure: Failure) -> None:
 CANCELED = Failure("canceled", "The job was canceled; nothing was charged.")
 FILE_GONE = "file_gone"
 # Ends that say nothing of the route. A refusal for good, of whoever answers, says that it works.
-NOBODYS = frozenset({CANCELED.code, UNBUILT.code, FILE_GONE, errors.Throttled.code})
+STOPPED = Failure("route_stopped", PUBLIC_FAILURE, retryable=True)
+NOBODYS = frozenset({CANCELED.code, UNBUILT.code, FILE_GONE, errors.Throttled.code, STOPPED.code})
 
 
 @shared_task(name="jobs.dispatch")

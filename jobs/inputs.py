@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
+from billing.models import Unit
 from jobs.errors import Invalid
-from jobs.models import Asset
+from jobs.models import Asset, Job
 from providers import catalogue
+from providers.base import InputFile
+from providers.bounds import Asked
 
 
 def check_input(wanted: catalogue.Input, asset: Asset) -> None:
@@ -21,3 +27,29 @@ def check_input(wanted: catalogue.Input, asset: Asset) -> None:
 
 def _article(kind: str) -> str:
     return f"a{'n' if kind[:1] in 'aeiou' else ''} {kind or 'unknown kind of'} file"
+
+
+# What is kept of a file beside its id, so that routes can be chosen without reading it again.
+FACTS = ("content_type", "bytes", "width", "height")
+
+
+def as_json(asset: Asset) -> dict[str, Any]:
+    """An input of a job: our file, and what routes are chosen by."""
+    return {"asset": str(asset.pk), **{name: getattr(asset, name) for name in FACTS}}
+
+
+def asked(job: Job, now: datetime) -> Asked:
+    """The job as routes are chosen for it."""
+    known = {role: source for role, source in job.inputs.items() if "content_type" in source}
+    since = job.queued_at or now
+    return Asked(
+        model=job.model,
+        length_ms=job.length_ms,
+        resolution=catalogue.model(job.model).resolution(job.options),
+        files={
+            role: InputFile(url="", **{name: source[name] for name in FACTS})
+            for role, source in known.items()
+        },
+        own_key=job.quote.get("unit") == Unit.OWN_KEY,
+        waited_seconds=(now - since).total_seconds(),
+    )

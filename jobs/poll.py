@@ -158,7 +158,7 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
         )
         if not won:
             return
-        circuit.take_in(attempt.route_id, good=True, began_at=attempt.created_at)
+        circuit.take_in(attempt.route_id, good=True, began_at=attempt.created_at, length_ms=job.length_ms)
         if job.cancel_requested_at is None:
             given = frozenset({Status.RUNNING})
             fields: dict[str, Any] = {
@@ -178,8 +178,8 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
 
 def cost(attempt: Attempt, billed_ms: int) -> int:
     """What the route's price makes of the length, rounded up."""
-    rates = Route.objects.filter(pk=attempt.route_id).values_list("cost_micros_per_second", flat=True)
-    return -(-billed_ms * (rates.first() or 0) // 1000)
+    route = Route.objects.filter(pk=attempt.route_id).first()
+    return -(-billed_ms * route.cost(str(attempt.job.options.get("resolution", ""))) // 1000) if route else 0
 
 
 def _canceled(attempt: Attempt) -> None:

@@ -23,7 +23,7 @@ from billing.quotes import Quote
 from jobs import fetch, media, settle, storage
 from jobs.errors import Invalid
 from jobs.events import transition
-from jobs.inputs import check_input
+from jobs.inputs import as_json, check_input
 from jobs.media.results import UNDECIDED, Kind
 from jobs.models import Asset, Job
 from jobs.states import Status
@@ -90,7 +90,7 @@ def _bring_inputs(job: Job) -> int:
             check_input(wanted, asset)
         except Invalid as refusal:
             raise Unfit(Failure(refusal.code, refusal.message)) from None
-        inputs[role] = {"asset": str(asset.id)}
+        inputs[role] = as_json(asset)
         # Saved input by input: a worker that dies here does not make the next one fetch again.
         Job.objects.filter(pk=job.pk, fence=job.fence).update(inputs=inputs)
         leases.renew(job, seconds=LEASE_SECONDS)

@@ -22,16 +22,19 @@ from accounts.rows import from_json
 from accounts.tenancy import Caller
 from billing import ledger, quotas, quotes, throttles
 from billing.errors import BillingError, RateLimited
+from billing.models import Unit
 from billing.quotes import Quote
 from jobs import fetch, storage
 from jobs.accept import Acceptance
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
-from jobs.inputs import check_input
+from jobs.inputs import FACTS, as_json, check_input
 from jobs.models import Asset, Job
 from jobs.states import Status
 from jobs.types import JobRequest, new_id
 from jobs.wake import wake
 from providers import catalogue, errors, routing
+from providers.base import InputFile
+from providers.bounds import Asked
 
 MAX_SEED = 2147483647
 QUOTE_SECONDS = 15 * 60
@@ -46,7 +49,9 @@ class Source:
     asset: Asset | None = None
     url: str = ""
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
+        if self.ready:
+            return as_json(self.ready)
         return {"asset": str(self.asset.id)} if self.asset else {"url": self.url}
 
     @property
@@ -69,13 +74,17 @@ def submit(caller: Caller, request: JobRequest) -> Job:
     _may_ask(caller, request.model)
     model, options, sources = examined(caller.organization, request, known.files)
     length_ms = known_length(model, sources)
-    _require_route(caller.organization, model.slug, length_ms)
+    own_key = require_route(caller.organization, model, options, sources)
     if request.webhook_url:
         _check_address("webhook", request.webhook_url)
     if request.quote:
         quote = agreed(caller.organization, request.quote, digest)
     else:
-        quote = price(caller.organization, model, options, length_ms)
+        quote = price(caller.organization, model, options, length_ms, own_key=own_key)
+    if (quote.unit == Unit.OWN_KEY) != own_key:
+        raise Invalid(
+            "quote_mismatch", "The quote was made for another provider account; ask anew.", field="quote"
+        )
     job = _new_job(caller, request, digest, model, options, sources, quote)
     try:
         return _write(caller, job, quote, tell_place=request.tell_place)
@@ -161,7 +170,8 @@ def offer(caller: Caller, request: JobRequest) -> tuple[Quote, str]:
     if length_ms is None:
         message = "A price can be promised when all inputs are uploaded files; upload them first."
         raise Invalid("quote_needs_files", message, field="inputs")
-    quote = price(caller.organization, model, options, length_ms)
+    own_key = require_route(caller.organization, model, options, sources)
+    quote = price(caller.organization, model, options, length_ms, own_key=own_key)
     promise = {"o": str(caller.organization.pk), "h": request_hash(request), "q": quote.as_json()}
     return quote, signing.dumps(promise, salt=QUOTE_SALT, compress=True)
 
@@ -338,24 +348,48 @@ def known_length(model: catalogue.Model, sources: Mapping[str, Source]) -> int |
 
 
 def price(
-    organization: Organization, model: catalogue.Model, options: Mapping[str, Any], length_ms: int | None
+    organization: Organization,
+    model: catalogue.Model,
+    options: Mapping[str, Any],
+    length_ms: int | None,
+    *,
+    own_key: bool = False,
 ) -> Quote:
-    """The quote for a known length, else the least the model can cost."""
-    resolution = model.resolution(options)
+    """The quote for a known length, else the least the model can cost. `own_key`: the platform's fee for a render on the
+    customer's own account at a provider.
+    """
+    resolution, unit = model.resolution(options), Unit.OWN_KEY if own_key else model.unit
     try:
         if length_ms is None:
-            return quotes.minimum(organization, model=model.slug, resolution=resolution, unit=model.unit)
+            return quotes.minimum(organization, model=model.slug, resolution=resolution, unit=unit)
         return quotes.quote(
-            organization, model=model.slug, resolution=resolution, measured_ms=length_ms, unit=model.unit
+            organization, model=model.slug, resolution=resolution, measured_ms=length_ms, unit=unit
         )
     except BillingError as refusal:
         raise Unpayable(refusal.code, refusal.message) from refusal
 
 
-def _require_route(organization: Organization, model: str, length_ms: int | None) -> None:
+def require_route(
+    organization: Organization,
+    model: catalogue.Model,
+    options: Mapping[str, Any],
+    sources: Mapping[str, Source],
+) -> bool:
+    """NoRoute unless somebody renders the model now; Invalid where nobody takes these files. True: it is rendered on the
+    customer's own account at a provider.
+    """
+    ready = {role: source.ready for role, source in sources.items()}
+    files = {
+        role: InputFile(url="", **{name: getattr(asset, name) for name in FACTS})
+        for role, asset in ready.items()
+        if asset
+    }
+    asked = Asked(model.slug, known_length(model, sources) or 0, model.resolution(options), files)
     try:
-        routing.require_route(model, organization.pk, length_ms=length_ms or 0)
+        return routing.require_route(asked, organization.pk)
     except errors.NoRoute as refusal:
+        if refusal.field:
+            raise Invalid(refusal.code, refusal.message, field=refusal.field) from None
         raise NoRoute("no_route", refusal.message, field="model", retryable=True) from None
 
 

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from billing import due as billing_due
-from jobs import detect, request_log
+from jobs import detect, request_log, switches
 from jobs.models import Job, WebhookEndpoint
 from jobs.states import OPEN, Status
 from jobs.wake import wake
@@ -91,6 +91,8 @@ def due() -> Iterator[Wakeup]:
         Job.objects.filter(status__in=[Status.RUNNING, Status.SAVING], cancel_requested_at__lt=late)
     ):
         yield "jobs.cancel", pk
+    if switches.killed().filter(FREE).exists():
+        yield ("jobs.kill",)
     for pk in _ids(Job.objects.filter(status__in=OPEN, deadline_at__lt=Now())):
         yield "jobs.expire", pk
     for look_id in detect.lost():

@@ -51,6 +51,23 @@ class InputFile:
     height: int = 0
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """What a provider takes of one model. Nothing given: nothing known.
+
+    `sides` are the least and the most pixels of a picture's side; `formats` and `most_bytes` go by role. `regions`: where
+    the provider makes it, the usual one first.
+    """
+
+    shortest_ms: int = 0
+    longest_ms: int = 0
+    sides: tuple[int, int] = (0, 0)
+    resolutions: tuple[str, ...] = ()
+    formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    most_bytes: Mapping[str, int] = field(default_factory=dict)
+    regions: tuple[str, ...] = ()
+
+
 class Workspace(Protocol):
     """A folder in our storage that a render may write and read through signed addresses."""
 
@@ -188,6 +205,10 @@ class Adapter(Protocol):
     # Whether finished clips lie in the order's workspace by `clip_name` while later ones are made; `detail["clip"]` of
     # an update is how many do.
     streams_clips: bool = False
+    # What it takes, by model; None: it does not say, and nothing is filtered by it.
+    bounds: Mapping[str, Bounds] | None = None
+    # It renders on the operator's own machines.
+    ours: bool = False
 
     async def submit(self, order: Order) -> str:
         """Place the order; its external id. Placing the same tag twice gives the first id where the provider can."""

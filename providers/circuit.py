@@ -5,7 +5,9 @@ The row is the truth for every dispatcher. What was counted fades, so that the c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models.functions import Now
@@ -22,27 +24,35 @@ PAUSE_SECONDS = 20
 MOST_DOUBLINGS = 5
 
 COUNT = """
-INSERT INTO providers_circuit AS c (route_id, attempts, failures, counted_at, failed_probes)
-SELECT id, 1, %(bad)s, statement_timestamp(), 0 FROM providers_route WHERE id = %(route)s
+INSERT INTO providers_circuit AS c (route_id, attempts, failures, counted_at, failed_probes, pace)
+SELECT id, 1, %(bad)s, statement_timestamp(), 0, {pace} FROM providers_route WHERE id = %(route)s
 ON CONFLICT (route_id) DO UPDATE SET
     attempts = 1 + c.attempts * power(0.5, extract(epoch FROM statement_timestamp() - c.counted_at) / %(half_life)s),
     failures = %(bad)s
         + c.failures * power(0.5, extract(epoch FROM statement_timestamp() - c.counted_at) / %(half_life)s),
-    counted_at = statement_timestamp()
+    counted_at = statement_timestamp(),
+    pace = coalesce(c.pace + %(newest)s * (excluded.pace - c.pace), excluded.pace, c.pace)
 RETURNING attempts, failures, opened_at
 """
+# Of an attempt of so many ms that began then and succeeded now.
+PACE = "extract(epoch FROM clock_timestamp() - %(began)s::timestamptz) * 1000 / %(length)s::float"
+# How much the newest pace weighs in the mean.
+NEWEST = 0.2
 OPENED = (
     "SELECT route_id, probe_at <= statement_timestamp() FROM providers_circuit WHERE opened_at IS NOT NULL"
 )
 
 
-def take_in(route_id: int, *, good: bool, began_at: datetime) -> None:
-    """Count the outcome of an attempt that began then, and open or close the circuit by it.
+def take_in(route_id: int, *, good: bool, began_at: datetime, length_ms: int = 0) -> None:
+    """Count the outcome of an attempt that began then, and open or close the circuit by it. `length_ms`: of the video
+    that it made.
 
     An open one heeds only what began after it opened: an old success says nothing of what happened since.
     """
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"route": route_id, "bad": 0 if good else 1, "half_life": HALF_LIFE})
+        values: dict[str, Any] = {"route": route_id, "bad": 0 if good else 1, "half_life": HALF_LIFE}
+        values |= {"newest": NEWEST, "began": began_at, "length": length_ms}
+        cursor.execute(COUNT.format(pace=PACE if good and length_ms else "NULL"), values)
         row = cursor.fetchone()
     if row is None:
         return  # the route was deleted
@@ -74,6 +84,12 @@ def opened() -> tuple[frozenset[int], frozenset[int]]:
     return frozenset(pk for pk, now in due.items() if not now), frozenset(
         pk for pk, now in due.items() if now
     )
+
+
+def paces(route_ids: Collection[int]) -> dict[int, float]:
+    """Seconds that a second of video took lately, by route; those that nothing succeeded on are left out."""
+    rows = Circuit.objects.filter(route_id__in=route_ids, pace__isnull=False)
+    return {pk: pace for pk, pace in rows.values_list("route_id", "pace") if pace is not None}
 
 
 def probe(route_id: int) -> bool:

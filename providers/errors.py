@@ -74,6 +74,10 @@ class Forged(ProviderError):
 
 
 class NoRoute(ProviderError):
-    """`message` is a sentence for the customer."""
+    """`message` is a sentence for the customer. `field`: the input that no route takes, under a code that says why."""
 
     code = "no_route"
+
+    def __init__(self, message: str = "", *, code: str = "", field: str = "") -> None:
+        super().__init__(message, code=code)
+        self.field = field

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 
+from providers import circuit
+from providers.bounds import ANYTHING, Asked, bounds_of, complaint
 from providers.errors import NoRoute
-from providers.models import Route
+from providers.models import Route, RoutingPolicy
+from providers.policy import allows
 from providers.registry import adapter_class
+
+Order = RoutingPolicy.Order
 
 
 @dataclass(frozen=True)
@@ -31,19 +39,39 @@ class Load:
 
 
 def open_routes(model: str, organization_id: UUID) -> list[Route]:
-    """The enabled routes of a model whose provider is configured here and whose account is in use: the organization's
-    own, else the common ones.
+    """The enabled routes of a model whose provider is configured here and whose account is in use, as far as the
+    organization's policy allows them: its own, else the common ones.
     """
-    rows = Route.objects.filter(
-        Q(organization=None) | Q(organization=organization_id), model=model, enabled=True
-    ).exclude(account__enabled=False)
-    routes = [
-        route
-        for route in rows.select_related("account").order_by("priority", "id")
-        if _configured(route.provider)
-    ]
-    own = [route for route in routes if route.organization_id is not None]
-    return own or routes
+    return _serving(model, organization_id)[0]
+
+
+def _serving(model: str, organization_id: UUID) -> tuple[list[Route], RoutingPolicy]:
+    """The open routes and the policy; one statement, and always what the rows say now."""
+    rows = _all(organization_id).filter(model=model).annotate(policy=_policy_of(organization_id))
+    routes = list(rows.select_related("account").order_by("priority", "id"))
+    policy = _policy(organization_id, routes[0].policy if routes else None)
+    return _chosen(routes, policy), policy
+
+
+def _all(organization_id: UUID) -> QuerySet[Route]:
+    rows = Route.objects.filter(Q(organization=None) | Q(organization=organization_id), enabled=True)
+    return rows.exclude(account__enabled=False)
+
+
+def _policy_of(organization_id: UUID) -> Subquery:
+    names = ("order", "own_wait_seconds", "providers", "regions")
+    fields = JSONObject(**{name: name for name in names})
+    return Subquery(RoutingPolicy.objects.filter(pk=organization_id).values(json=fields))
+
+
+def _policy(organization_id: UUID, fields: Mapping[str, Any] | None) -> RoutingPolicy:
+    return RoutingPolicy(organization_id=organization_id, **(fields or {}))
+
+
+def _chosen(routes: Sequence[Route], policy: RoutingPolicy) -> list[Route]:
+    found = [route for route in routes if _configured(route.provider) and allows(policy, route)]
+    own = [route for route in found if route.organization_id is not None]
+    return own or found
 
 
 def _configured(provider: str) -> bool:
@@ -51,29 +79,71 @@ def _configured(provider: str) -> bool:
 
 
 def candidates(
-    model: str,
-    organization_id: UUID,
-    *,
-    length_ms: int,
-    load: Load,
-    tried: Collection[int] = (),
+    asked: Asked, organization_id: UUID, *, load: Load, tried: Collection[int] = ()
 ) -> list[Route]:
-    """Routes for one order now: long enough, with a free place, not tried before; by priority, then by weight.
+    """Routes for one order now: that take it, with a free place, not tried before; the best first.
 
     Raises NoRoute when no route could ever take it; an empty list means: wait.
     """
-    fitting = [
-        route
-        for route in open_routes(model, organization_id)
-        if route.id not in tried and (route.max_length_ms is None or length_ms <= route.max_length_ms)
-    ]
+    routes, policy = _serving(asked.model, organization_id)
+    fitting = [route for route in _taking(asked, routes) if route.id not in tried]
     if not fitting:
-        raise NoRoute(f"No provider can render {model} at the moment.")
+        raise _none(asked, routes)
     # Where every circuit is open none counts: there is nothing better to wait for.
     sound = [route for route in fitting if route.id not in load.shut] or fitting
-    free = [route for route in sound if _free(route, load)]
-    # A weighted shuffle inside each priority: the larger the weight, the likelier the earlier place.
-    return sorted(free, key=lambda r: (r.priority, -(random.random() ** (1.0 / max(r.weight, 1)))))
+    if policy.order == Order.OWN_FIRST and asked.waited_seconds < policy.own_wait_seconds:
+        sound = [route for route in sound if own_machines(route)] or sound
+    return sorted((route for route in sound if _free(route, load)), key=_rank(policy, asked, sound))
+
+
+def _taking(asked: Asked, routes: list[Route]) -> list[Route]:
+    """A price that was agreed holds for the accounts it was agreed for, and for no others."""
+    paid = [route for route in routes if asked.own_key in {None, route.own_key}]
+    return [route for route in paid if complaint(route, asked) is None]
+
+
+def _none(asked: Asked, routes: list[Route]) -> NoRoute:
+    """Why there is none, in the words of the route that takes the longest."""
+    why = [found for route in _by_length(routes) if (found := complaint(route, asked))]
+    best = next((found for found in why if found.code != NoRoute.code), None)
+    if best is None:
+        return NoRoute(f"No provider can render {asked.model} at the moment.")
+    return NoRoute(best.message, code=best.code, field=best.field)
+
+
+def _by_length(routes: list[Route]) -> list[Route]:
+    longest = {route.id: (bounds_of(route) or ANYTHING).longest_ms or math.inf for route in routes}
+    return sorted(routes, key=lambda route: -longest[route.id])
+
+
+def own_machines(route: Route) -> bool:
+    """It films on the operator's machines: the model itself, no preview of it."""
+    return adapter_class(route.provider).ours and not route.preview
+
+
+def _rank(policy: RoutingPolicy, asked: Asked, routes: list[Route]) -> Callable[[Route], tuple[float, ...]]:
+    """What the organization wants first, then by priority. A preview is never better than the model itself."""
+    paces = circuit.paces([route.id for route in routes]) if policy.order == Order.FASTEST else {}
+
+    def wanted(route: Route) -> float:
+        match policy.order:
+            case Order.CHEAPEST:
+                cost = route.cost(asked.resolution)
+                known = cost or adapter_class(route.provider).ours or route.account is None
+                return cost if known else math.inf
+            case Order.FASTEST:
+                return paces.get(route.id, 0.0)  # what nobody has timed yet is tried
+            case Order.OWN_FIRST:
+                return 0.0 if own_machines(route) else 1.0
+        return 0.0
+
+    def rank(route: Route) -> tuple[float, ...]:
+        # A weighted shuffle inside each priority: the larger the weight, the likelier the earlier place.
+        share = -(random.random() ** (1.0 / max(route.weight, 1)))
+        behind = policy.order != Order.USUAL and route.preview
+        return float(behind), wanted(route), route.priority, share
+
+    return rank
 
 
 def _free(route: Route, load: Load) -> bool:
@@ -93,16 +163,23 @@ def _free(route: Route, load: Load) -> bool:
 
 def only_previews(organization_id: UUID) -> frozenset[str]:
     """The models that nothing but preview engines serve for this organization now; one statement."""
-    rows = Route.objects.filter(Q(organization=None) | Q(organization=organization_id), enabled=True)
-    rows = rows.exclude(account__enabled=False)
     by_model: dict[str, list[Route]] = defaultdict(list)
+    rows = _all(organization_id).annotate(policy=_policy_of(organization_id)).select_related("account")
     for route in rows:
-        if _configured(route.provider):
-            by_model[route.model].append(route)
-    chosen = {model: [r for r in routes if r.organization_id] or routes for model, routes in by_model.items()}
-    return frozenset(model for model, routes in chosen.items() if all(route.preview for route in routes))
+        by_model[route.model].append(route)
+    chosen = {
+        model: _chosen(routes, _policy(organization_id, routes[0].policy))  # type: ignore[attr-defined]  # annotated above
+        for model, routes in by_model.items()
+    }
+    return frozenset(
+        model for model, routes in chosen.items() if routes and all(route.preview for route in routes)
+    )
 
 
-def require_route(model: str, organization_id: UUID, *, length_ms: int = 0) -> None:
-    """NoRoute unless some route could take an order of this length."""
-    candidates(model, organization_id, length_ms=length_ms, load=Load())
+def require_route(asked: Asked, organization_id: UUID) -> bool:
+    """NoRoute unless some route could take the order. True: it goes to the customer's own account there."""
+    routes, _ = _serving(asked.model, organization_id)
+    fitting = _taking(asked, routes)
+    if not fitting:
+        raise _none(asked, routes)
+    return any(route.own_key for route in fitting)

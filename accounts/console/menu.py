@@ -48,6 +48,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("providers.route", "route"),
             ("providers.provideraccount", "vpn_key"),
+            ("providers.routingpolicy", "fork_right"),
             ("providers.render", "memory"),
         ),
     ),

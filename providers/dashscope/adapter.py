@@ -25,6 +25,7 @@ class DashScopeAdapter(Adapter):
     poll_seconds = 15.0
     submit_seconds = 300.0
     limits = Limits(max_running=1, submits_per_second=5, queries_per_second=20)
+    bounds = wire.BOUNDS
 
     def __init__(self, account: Account) -> None:
         self.account = account

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from providers.base import Box, InputFile, Lost, Order, Output, State, Update, Verdict
+from providers.base import Bounds, Box, InputFile, Lost, Order, Output, State, Update, Verdict
 from providers.errors import (
     AccountRefused,
     OutcomeUnknown,
@@ -52,6 +52,17 @@ KINDS = {
     ),
 }
 VOICE_BYTES, CLIP_BYTES = 15 * MIB, 200 * MIB
+BOUNDS = {
+    slug: Bounds(
+        shortest_ms=kind.shortest_ms,
+        longest_ms=kind.longest_ms,
+        sides=kind.sides,
+        formats={"image": IMAGES, "audio": VOICES, "video": CLIPS},
+        most_bytes={"image": kind.image_bytes, "audio": VOICE_BYTES - 1, "video": CLIP_BYTES},
+        regions=kind.regions,
+    )
+    for slug, kind in KINDS.items()
+}
 DETECTORS = {"wan-2.2-s2v-detect": S2V_DETECT, "emo-detect": EMO_DETECT}
 HOSTS = {
     BEIJING: "dashscope.aliyuncs.com",

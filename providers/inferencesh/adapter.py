@@ -18,6 +18,7 @@ class InferenceShAdapter(Adapter):
     slug = "inferencesh"
     poll_seconds = 5.0
     submit_seconds = 300.0
+    bounds = wire.BOUNDS
 
     def __init__(self, account: Account) -> None:
         self.account = account

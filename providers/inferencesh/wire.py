@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from providers.base import Order, Output, State, Update
+from providers.base import Bounds, Order, Output, State, Update
 from providers.errors import AccountRefused, Forged, ProviderError, Throttled, Unavailable
 from providers.failures import failed, refused, unsuitable
 from providers.upstream import ID, external_id, named, text, web_address
 
 APPS = {"wan-2.2-s2v": "infsh/wan-2-2-s2v"}
+BOUNDS = {slug: Bounds() for slug in APPS}
 OPTIONS = (
     "resolution",
     "seed",

@@ -38,6 +38,7 @@ class LocalAdapter(Adapter):
     slug = "local"
     poll_seconds = 0.5
     streams_clips = True
+    ours = True
 
     def __init__(self, account: Account) -> None:
         self.account = account

@@ -20,6 +20,8 @@ class OpenAIVideosAdapter(Adapter):
     slug = "openai_videos"
     poll_seconds = 3.0
     submit_seconds = 60.0
+    bounds = wire.BOUNDS
+    ours = True
 
     def __init__(self, account: Account) -> None:
         self.account = account

@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from providers.base import Lost, Order, Output, State, Update
+from providers.base import Bounds, Lost, Order, Output, State, Update
 from providers.errors import AccountRefused, OutcomeUnknown, ProviderError, Unavailable
 from providers.failures import failed, unsuitable
 from providers.upstream import ID, named, text
 
 MODELS = {"wan-2.2-s2v"}
+BOUNDS = {slug: Bounds() for slug in MODELS}
 # Pixels of a picture by resolution; sides are multiples of 16, which is what the model's latents need.
 AREAS = {"480p": 832 * 480, "720p": 1280 * 720}
 SIDE = 16

@@ -20,6 +20,7 @@ class WaveSpeedAdapter(Adapter):
     slug = "wavespeed"
     poll_seconds = 3.0
     submit_seconds = 300.0
+    bounds = wire.BOUNDS
 
     def __init__(self, account: Account) -> None:
         self.account = account

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from providers.base import Lost, Order, Output, State, Update
+from providers.base import Bounds, Lost, Order, Output, State, Update
 from providers.errors import AccountRefused, Forged, NotFound, OutcomeUnknown, ProviderError, Unavailable
 from providers.failures import failed, refused, unsuitable
 from providers.upstream import ID, external_id, named, text, web_address
@@ -23,6 +23,10 @@ PATHS = {
 LONGEST_MS = {"wan-2.2-s2v": 600_000, "wan-2.2-animate": 120_000}
 OPTIONS = ("resolution", "seed", "mode")
 FILE_BYTES = 200 * 1024 * 1024
+BOUNDS = {
+    slug: Bounds(longest_ms=longest, most_bytes=dict.fromkeys(("image", "audio", "video"), FILE_BYTES))
+    for slug, longest in LONGEST_MS.items()
+}
 
 STATES = {
     "created": State.WAITING,

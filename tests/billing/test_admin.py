@@ -75,7 +75,7 @@ class TestPrices:
         assert Price.objects.filter(micros_per_unit=35_000).count() == 0
 
     def test_a_price_is_ended_and_another_follows(self, console):
-        old = Price.objects.get(model="wan-2.2-s2v", resolution="480p")
+        old = Price.objects.get(model="wan-2.2-s2v", resolution="480p", unit="second")
         tomorrow = (timezone.now() + timedelta(days=1)).replace(microsecond=0)
         day, hour = f"{tomorrow:%Y-%m-%d}", f"{tomorrow:%H:%M:%S}"
         ended = self.form(

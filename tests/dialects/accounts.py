@@ -14,8 +14,9 @@ from tests.live import LiveStack
 
 ROUTE = """
 INSERT INTO providers_route (model, provider, organization_id, enabled, priority, weight,
-                             cost_micros_per_second, settings)
-VALUES ('wan-2.2-s2v', 'fake', %s, true, 1, 1, 0, '{}')
+                             cost_micros_per_second, cost_by_resolution, settings, region, cut_longer,
+                             resolutions, formats)
+VALUES ('wan-2.2-s2v', 'fake', %s, true, 1, 1, 0, '{}', '{}', '', false, '{}', '{}')
 """
 
 

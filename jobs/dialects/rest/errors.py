@@ -123,6 +123,9 @@ ERRORS: Final[dict[str, Entry]] = {
     "audio_unreadable": Entry(422, "The recording cannot be decoded.", "Export it again as WAV or MP3."),
     "audio_empty": Entry(422, "The recording has no sound in it.", "Use one with a voice."),
     "audio_too_long": Entry(422, "The recording is longer than the model takes.", "Cut it."),
+    "input_unsuitable": Entry(
+        422, "Nobody takes such a file, or such an option, at the moment.", "The message says what is taken."
+    ),
     "video_unreadable": Entry(422, "The video cannot be decoded.", "Export it again as MP4 (H.264)."),
     "video_empty": Entry(422, "The video has no pictures in it.", "Use one with content."),
     "video_too_large": Entry(422, "The video has too many pixels.", "Scale it down."),
@@ -240,6 +243,7 @@ FAILURES: Final[dict[str, Failure]] = {
     "provider_failed": Failure("The renderer failed.", "`error.retryable` says whether to order again."),
     "provider_lost_job": Failure("The renderer lost the order.", "Order again.", again=True),
     "provider_canceled": Failure("The renderer canceled it on its own.", "Order again.", again=True),
+    "route_stopped": Failure("Rendering was stopped by the operator.", "Order again.", again=True),
     "provider_throttled": Failure("The renderers are too busy.", "Order again later.", again=True),
 }
 

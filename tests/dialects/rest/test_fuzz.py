@@ -24,8 +24,9 @@ SEED = os.environ.get("FUZZ_SEED", "20260731")
 LEAST = 2000 if FULL else 150
 ROUTE = """
 INSERT INTO providers_route (model, provider, organization_id, enabled, priority, weight,
-                             cost_micros_per_second, settings)
-VALUES ('wan-2.2-s2v', 'fake', %s, true, 1, 1, 0, '{}')
+                             cost_micros_per_second, cost_by_resolution, settings, region, cut_longer,
+                             resolutions, formats)
+VALUES ('wan-2.2-s2v', 'fake', %s, true, 1, 1, 0, '{}', '{}', '', false, '{}', '{}')
 """
 LIMITS = """
 INSERT INTO billing_limits (organization_id, credit_limit_micros, submits_per_minute, reads_per_second, queued)

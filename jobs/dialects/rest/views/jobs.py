@@ -65,7 +65,7 @@ class Jobs(WaitingView):
             202: ACCEPTED,
             200: Answer("The job, which ended while you waited.", schemas.JOB, headers=LOCATION),
         },
-        refusals=(*ORDER_CODES, *QUOTE_CODES, "no_route"),
+        refusals=(*ORDER_CODES, *QUOTE_CODES, "input_unsuitable", "no_route"),
     )
     def post(self, request: Request) -> Response:
         """The price is set aside and the job queued, or nothing happens at all. Look at the job until it has ended,
@@ -114,7 +114,7 @@ class Quotes(View):
         tag="Quotes",
         body=schemas.ORDER,
         answers={201: Answer("The price.", schemas.QUOTE)},
-        refusals=(*ORDER_CODES, "quote_needs_files"),
+        refusals=(*ORDER_CODES, "quote_needs_files", "input_unsuitable", "no_route"),
     )
     def post(self, request: Request) -> Response:
         """The price of an order, line by line, binding for a quarter of an hour."""
@@ -171,7 +171,7 @@ class Retry(View):
         "Order a job again",
         tag="Jobs",
         answers={202: ACCEPTED},
-        refusals=(*MISSING, *ORDER_CODES, "job_not_ended", "no_route"),
+        refusals=(*MISSING, *ORDER_CODES, "job_not_ended", "input_unsuitable", "no_route"),
     )
     def post(self, request: Request, job_id: UUID) -> Response:
         """The same order again as a new job, priced anew; the one that ended stays as it is."""
