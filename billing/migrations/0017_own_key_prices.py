@@ -33,7 +33,7 @@ def seed(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0015_differences'),
+        ('billing', '0016_free_looks'),
     ]
 
     operations = [

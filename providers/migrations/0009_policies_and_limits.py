@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_api_key_name'),
-        ('providers', '0007_circuit'),
+        ('providers', '0008_free_routes'),
     ]
 
     operations = [
