@@ -15,10 +15,10 @@ MICROS_PER_CENT = MICROS // 100
 
 
 def balance(request: HttpRequest) -> dict[str, Any]:
-    return {"balance": SimpleLazyObject(lambda: _shown(request))}
+    return {"balance": SimpleLazyObject(lambda: _read(request))}
 
 
-def _shown(request: HttpRequest) -> str:
+def _read(request: HttpRequest) -> str:
     caller = caller_of(request)
     return left(caller) if caller else ""
 
@@ -27,5 +27,10 @@ def left(caller: Caller) -> str:
     """Whole cents, rounded down: a page never promises more than there is. Blank for whoever may not know."""
     if not caller.can("billing:read"):
         return ""
-    cents = ledger.balance(caller.organization).available_micros // MICROS_PER_CENT
+    return shown(ledger.balance(caller.organization))
+
+
+def shown(books: ledger.Balance) -> str:
+    """Whole cents, rounded down: a page never promises more than there is."""
+    cents = books.available_micros // MICROS_PER_CENT
     return f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02d}"

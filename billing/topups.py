@@ -11,9 +11,10 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.conf import settings
-from django.core.mail import send_mail
+from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.db.models.functions import Now
+from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts import audit
@@ -170,17 +171,24 @@ def _charged_before(topup: TopUp, customer: Customer) -> gateway.Snapshot | None
 def _mail(topup: TopUp) -> None:
     """The page, by mail: first the page (the same however often), then the mail, then the note that it is out."""
     session = _session(topup, save_card=True)
-    text = (
-        f"Hello,\n\nthe automatic top-up of {topup.organization.name} could not be paid with the saved card, or the bank "
-        f"wants you to confirm it. To add {topup.usd} USD of credit yourself, open\n\n{session['url']}\n\nVoicereel\n"
-    )
+    context = {
+        "organization": topup.organization,
+        "usd": topup.usd,
+        "pay": session["url"],
+        "page": settings.PUBLIC_URL + reverse("billing"),
+        "url": settings.PUBLIC_URL,
+    }
     people = [
         member.user.email
         for member in Member.objects.for_org(topup.organization).select_related("user")
         if "billing:write" in ROLE_SCOPES[member.role]
     ]
     try:
-        send_mail("Your top-up needs you", text, settings.DEFAULT_FROM_EMAIL, people)
+        letter = EmailMultiAlternatives(
+            "Your top-up needs you", render_to_string("billing/email/payment_failed.txt", context), to=people
+        )
+        letter.attach_alternative(render_to_string("billing/email/payment_failed.html", context), "text/html")
+        letter.send()
     except OSError:  # every SMTP error is one
         log.warning("top-up %s could not be mailed", topup.pk, exc_info=True)
         TopUp.objects.later(topup, "The mail could not be sent.")

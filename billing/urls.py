@@ -8,6 +8,11 @@ from billing import views
 
 urlpatterns = [
     path("billing", views.billing_page, name="billing"),
+    path("billing/plan", views.plan_page, name="plan"),
+    path("billing/statement", views.statement_page, name="statement"),
+    path("billing/statement.csv", views.statement_file, name="statement_file"),
+    path("usage", views.usage_page, name="usage"),
+    path("usage.csv", views.usage_file, name="usage_file"),
     path("billing/topups", views.topup, name="topup"),
     path("billing/topups/<uuid:topup_id>/return", views.topup_return, name="topup_return"),
     path("billing/card", views.save_card, name="save_card"),

@@ -1,26 +1,51 @@
-"""The billing page, and the address Stripe tells its events to."""
+"""The pages of money: credit, what was used, the statement; and the address Stripe tells its events to."""
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import BillingMode
 from accounts.tenancy import Caller, org_view
-from billing import autotopup, customers, gateway, inbox, ledger, subscriptions, topups
+from billing import (
+    autotopup,
+    customers,
+    gateway,
+    inbox,
+    ledger,
+    quotas,
+    quotes,
+    statements,
+    subscriptions,
+    topups,
+    usage,
+)
+from billing.context import shown
 from billing.errors import BillingError
 from billing.forms import AutoTopUpForm, TopUpForm
 from billing.gateway_models import Customer, TopUp, TopUpStatus
+from billing.models import Price
 from billing.money import format_usd
 
 SEE_OTHER = 303
 UNUSABLE = 422
+STATEMENT_ROWS = 50
 
 
 @require_GET
@@ -144,8 +169,10 @@ def _page(
     books = ledger.balance(organization)
     context = {
         "section": "billing",
+        "tab": "billing",
         "on_sale": gateway.configured(),
         "may_pay": caller.can("billing:write"),
+        "balance": shown(books),
         "available": format_usd(books.available_micros),
         "held": format_usd(books.held_micros),
         "customer": Customer.objects.for_org(organization).first(),
@@ -157,3 +184,96 @@ def _page(
         "auto_form": auto_form or AutoTopUpForm(auto_id="auto_%s"),
     }
     return render(request, "billing/billing.html", context, status=status)
+
+
+# --- plan and prices ---
+
+
+@dataclass(frozen=True)
+class PriceLine:
+    """What this organization pays for a unit of a model today."""
+
+    model: str
+    resolution: str
+    usd: str
+    unit: str
+    own: bool
+
+    @classmethod
+    def of(cls, price: Price) -> PriceLine:
+        usd = format_usd(price.micros_per_unit)
+        return cls(price.model, price.resolution, usd, price.unit, own=price.organization_id is not None)
+
+
+@require_GET
+@org_view("billing:read")
+def plan_page(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """What the organization may do, in words, and what it pays."""
+    context = {
+        "section": "billing",
+        "tab": "plan",
+        "limits": quotas.limits_of(caller.organization),
+        "prices": [PriceLine.of(price) for price in quotes.price_list(caller.organization)],
+    }
+    return render(request, "billing/plan.html", context)
+
+
+# --- what was used ---
+
+
+@require_GET
+@org_view("billing:read")
+def usage_page(request: HttpRequest, caller: Caller) -> HttpResponse:
+    period, first, last = _period(request)
+    context = {
+        "section": "billing",
+        "tab": "usage",
+        "period": period,
+        "periods": statements.PERIODS.items(),
+        "use": statements.used(caller.organization, first, last),
+    }
+    return render(request, "billing/usage.html", context)
+
+
+@require_GET
+@org_view("billing:read")
+def usage_file(request: HttpRequest, caller: Caller) -> HttpResponseBase:
+    _, first, last = _period(request)
+    return _file(statements.usage_file(caller.organization, first, last), f"usage-{first}-{last}.csv")
+
+
+@require_GET
+@org_view("billing:read")
+def statement_page(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """What came in and what was spent, newest first."""
+    raw = request.GET.get("after", "")
+    after = int(raw) if re.fullmatch(r"[0-9]{1,18}", raw) else None
+    found = usage.billings(caller.organization, kinds=statements.KINDS, after=after, size=STATEMENT_ROWS)
+    context = {
+        "section": "billing",
+        "tab": "statement",
+        "entries": statements.entries(found.rows),
+        "after": after,
+        "older": found.after,
+        "periods": statements.PERIODS.items(),
+        "usual": statements.USUAL,
+    }
+    return render(request, "billing/statement.html", context)
+
+
+@require_GET
+@org_view("billing:read")
+def statement_file(request: HttpRequest, caller: Caller) -> HttpResponseBase:
+    _, first, last = _period(request)
+    return _file(statements.transfers_file(caller.organization, first, last), f"statement-{first}-{last}.csv")
+
+
+def _period(request: HttpRequest) -> tuple[str, date, date]:
+    asked = request.GET.get("period", "")
+    period = asked if asked in statements.PERIODS else statements.USUAL
+    return period, *statements.span(period, timezone.now().astimezone(UTC).date())
+
+
+def _file(lines: Iterator[str], name: str) -> HttpResponseBase:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)

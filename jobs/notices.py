@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from accounts.models import Member, Role
 from jobs.models import WebhookEndpoint
@@ -29,7 +30,12 @@ def tell_disabled(endpoint_id: str) -> None:
         return
     endpoint = rows.select_related("organization").get()
     people = Member.objects.for_org(endpoint.organization).filter(role__in=LEADERS).select_related("user")
-    context = {"endpoint": endpoint, "organization": endpoint.organization, "url": settings.PUBLIC_URL}
+    context = {
+        "endpoint": endpoint,
+        "organization": endpoint.organization,
+        "page": settings.PUBLIC_URL + reverse("webhook", args=[endpoint.pk]),
+        "url": settings.PUBLIC_URL,
+    }
     letters = [_letter(member.user.email, context) for member in people if member.user.is_active]
     get_connection().send_messages(letters)
     rows.update(tell_at=None)

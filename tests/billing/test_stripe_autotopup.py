@@ -173,6 +173,10 @@ class TestDecline:
         failed = TopUp.objects.get(automatic=True)
         assert failed.status == "failed"
         address = next(word for word in mail.outbox[0].body.split() if word.startswith("https://"))
+        [(html, kind)] = mail.outbox[0].alternatives
+        assert kind == "text/html"
+        assert f'href="{address}"' in html
+        assert "$20.00" in html
         saved.pay(address)
         saved.tell()
         assert books(org) == (20 * USD, 0)
