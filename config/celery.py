@@ -24,6 +24,7 @@ app.conf.imports = (
     "billing.topups",
     "jobs.prepare",
     "jobs.dispatch",
+    "jobs.parts",
     "jobs.settle",
     "jobs.notices",
     "jobs.webhooks",

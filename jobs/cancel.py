@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.tenancy import Caller
-from jobs import poll, settle
+from jobs import chain, parts, poll, settle
 from jobs.dispatch import CANCELED, give_up
 from jobs.errors import Conflict
 from jobs.events import append
@@ -56,6 +56,7 @@ def cancel_at_provider(job_id: str) -> None:
     if job.status == Status.SAVING:
         settle.end(job, Status.CANCELED, CANCELED, given=frozenset({Status.SAVING}))
         return
+    parts.next_part(job_id)  # one that is between two of its parts ends there
     for attempt in Attempt.objects.filter(job=job, status__in=ATTEMPT_OPEN).exclude(external_id=""):
         try:
             provider = adapter(attempt.provider, attempt.account_id)
@@ -70,7 +71,7 @@ def cancel_at_provider(job_id: str) -> None:
 
 def _abandon(attempt: Attempt, job: Job) -> None:
     """It runs on at a provider that cannot stop, to be paid for by us: the customer need not wait for it."""
-    cost = poll.cost(attempt, job.length_ms)
+    cost = poll.cost(attempt, chain.length_ms(attempt, job))
     give_up(attempt, CANCELED, to=AttemptStatus.CANCELED, note="it could not be stopped there")
     Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.CANCELED).update(cost_micros=cost)
 

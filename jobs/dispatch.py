@@ -24,14 +24,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from billing import quotas
-from jobs import inputs, settle, storage
+from jobs import chain, inputs, settle, storage
 from jobs.events import append, transition
 from jobs.gallery import workspace_prefix
 from jobs.models import Asset, Attempt, Job
 from jobs.states import ATTEMPT_OPEN, AttemptStatus, Status
 from jobs.types import Failure, new_id
 from jobs.wake import wake
-from providers import circuit, errors, routing
+from providers import bounds, circuit, errors, routing
 from providers.base import InputFile, Order
 from providers.calls import call
 from providers.models import Route
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 SUBMIT_SECONDS = 30
 ORDER_LIFE_SECONDS = 6 * 3600
 MAX_ATTEMPTS = 4
+# Cutting a part out of a long voice takes so long at most.
+CUT_SECONDS = 300
 BATCH = 25
 # A constant of ours: the advisory lock under which jobs are picked, so that limits hold across dispatchers.
 PICK_LOCK = 0x766F6963
@@ -131,7 +133,7 @@ def _first_startable(
             )
             stuck.add((job.organization_id, job.model))
             continue
-        if routes and (start := _written(job, routes[0], len(attempts) + 1)):
+        if routes and (start := _written(job, routes[0], attempts)):
             if start.route.id in load.probed:
                 circuit.probe(start.route.id)
             return start
@@ -175,14 +177,23 @@ LATER = frozenset({errors.Throttled.code, errors.Unavailable.code})
 
 def _routes(job: Job, attempts: list[Attempt], load: routing.Load) -> list[Route]:
     """Free routes not tried before; NoRoute when none is left."""
-    tried = [attempt.route_id for attempt in attempts if attempt.error_code not in LATER]
+    ended = [attempt for attempt in attempts if attempt.status != AttemptStatus.SUCCEEDED]
+    tried = [attempt.route_id for attempt in ended if attempt.error_code not in LATER]
     if len(tried) >= MAX_ATTEMPTS:
         raise errors.NoRoute
+    done = chain.finished(attempts)
+    if done and done[-1].route_id not in tried:
+        staying = routing.staying(done[-1].route_id, job.organization_id, load=load)
+        if staying is not None:
+            return staying
     return routing.candidates(inputs.asked(job, timezone.now()), job.organization_id, load=load, tried=tried)
 
 
-def _written(job: Job, route: Route, number: int) -> Start | None:
+def _written(job: Job, route: Route, attempts: list[Attempt]) -> Start | None:
+    number, part, cuts = len(attempts) + 1, *_part(job, route, attempts)
     fields: dict[str, Any] = {"lease_until": None, "tries": 0, "phase": "waiting", "progress": 0.0}
+    if part > 1:
+        fields["progress"] = (part - 1) / (len(cuts) - 1)
     fields["preview"] = route.preview
     if job.started_at is None:
         fields["started_at"] = Now()
@@ -198,18 +209,30 @@ def _written(job: Job, route: Route, number: int) -> Start | None:
         route_id=route.id,
         provider=route.provider,
         account_id=route.account_id,
+        part=part,
+        cuts=cuts,
         tag=attempt_id.hex,
-        lease_until=_lease(route),
+        lease_until=_lease(route, CUT_SECONDS if part else 0),
     )
     return Start(job, attempt, route)
 
 
-def _lease(route: Route) -> Any:
+def _part(job: Job, route: Route, attempts: list[Attempt]) -> tuple[int, list[int]]:
+    """Which part of the job this attempt is for, and where it is cut; 0 for the whole."""
+    done = chain.finished(attempts)
+    if done and done[-1].route_id == route.id:
+        return done[-1].part + 1, done[-1].cuts
+    return int(bounds.cuts(route, inputs.asked(job, timezone.now()))), []
+
+
+def _lease(route: Route, more: int) -> Any:
     """Until when nobody may take the attempt for an orphan: some providers want files sent first, and asking one what
     became of an order that is still on its way could start it twice.
     """
     seconds = adapter_class(route.provider).submit_seconds
-    return None if seconds <= SUBMIT_SECONDS else Now() + timedelta(seconds=seconds + SUBMIT_SECONDS)
+    if seconds <= SUBMIT_SECONDS and not more:
+        return None
+    return Now() + timedelta(seconds=seconds + SUBMIT_SECONDS + more)
 
 
 def begin(start: Start) -> None:
@@ -273,12 +296,14 @@ def make_order(start: Start) -> Order:
     if gone := [role for role, source in job.inputs.items() if UUID(source["asset"]) not in assets]:
         raise InputGone(gone[0])
     files = {role: _input_file(assets[UUID(source["asset"])]) for role, source in job.inputs.items()}
+    if attempt.part:
+        files = chain.inputs(attempt, job, start.route, files, seconds=ORDER_LIFE_SECONDS)
     return Order(
         tag=attempt.tag,
         model=job.model,
         inputs=files,
         options=job.options,
-        length_ms=job.length_ms,
+        length_ms=chain.length_ms(attempt, job),
         workspace=storage.workspace(workspace_prefix(attempt), seconds=ORDER_LIFE_SECONDS),
         life_seconds=ORDER_LIFE_SECONDS,
         route=start.route.settings,

@@ -14,7 +14,7 @@ from accounts.models import Organization
 from jobs import snapshots, storage
 from jobs.errors import Conflict
 from jobs.models import Asset, Attempt, Job
-from jobs.states import FINAL, Status
+from jobs.states import FINAL, OPEN, Status
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ def clear_workspaces() -> int:
     rows = Attempt.objects.filter(cleared=False, finished_at__lt=Now() - GRACE).exclude(
         job__status=Status.SAVING
     )
+    # Later parts of a job need the earlier ones.
+    rows = rows.exclude(part__gt=0, job__status__in=OPEN)
     cleared = 0
     for attempt in rows.order_by("finished_at")[:BATCH]:
         storage.delete_under(workspace_prefix(attempt))

@@ -232,6 +232,12 @@ class Attempt(models.Model):
     account_id = models.BigIntegerField(
         null=True, help_text="ours at the provider, by which it is asked about this"
     )
+    part = models.PositiveSmallIntegerField(
+        default=0, help_text="Of a job that is filmed in parts: which one; 0: the whole."
+    )
+    cuts = models.JSONField(
+        default=list, help_text="Where the voice is cut for that, in ms, from 0 to its end."
+    )
     tag = models.CharField(max_length=64, unique=True)
     external_id = models.CharField(max_length=255, blank=True)
     claimed_id = models.CharField(

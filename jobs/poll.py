@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from jobs import snapshots
+from jobs import chain, snapshots
 from jobs.dispatch import CANCELED, PUBLIC_FAILURE, callback_url, give_up
 from jobs.events import append, transition
 from jobs.models import Attempt, Job
@@ -133,6 +133,9 @@ def _progress(attempt: Attempt, update: Update) -> None:
         rows.update(status=AttemptStatus.RUNNING)
         attempt.status = AttemptStatus.RUNNING
     progress, phase, detail = min(max(update.progress, 0.0), 1.0), update.phase[:16], dict(update.detail)
+    if attempt.part and attempt.cuts:
+        parts = len(attempt.cuts) - 1
+        progress, detail = (attempt.part - 1 + progress) / parts, {"clip": attempt.part, "clips": parts}
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
         if job.status != Status.RUNNING or (job.progress, job.phase, job.detail) == (progress, phase, detail):
@@ -149,16 +152,22 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
     outputs = [{"kind": o.kind, "name": o.name, "url": o.url, "held": o.held} for o in update.outputs]
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
+        length = chain.length_ms(attempt, job)
         rows = Attempt.objects.filter(pk=attempt.pk, status__in=ATTEMPT_POLLED)
         won = rows.update(
             status=AttemptStatus.SUCCEEDED,
             result={"outputs": outputs},
-            cost_micros=update.cost_micros or cost(attempt, update.billed_ms or job.length_ms),
+            cost_micros=update.cost_micros or cost(attempt, update.billed_ms or length),
             finished_at=Now(),
         )
         if not won:
             return
         circuit.take_in(attempt.route_id, good=True, began_at=attempt.created_at, length_ms=job.length_ms)
+        if job.cancel_requested_at is None and not chain.is_last(attempt):
+            Job.objects.filter(pk=job.pk).update(due_at=Now(), lease_until=None, tries=0)
+            wake("jobs.next_part", str(job.pk))
+            wake("jobs.dispatch")
+            return
         if job.cancel_requested_at is None:
             given = frozenset({Status.RUNNING})
             fields: dict[str, Any] = {

@@ -26,7 +26,7 @@ from billing import ledger
 from billing.outbox import Use
 from billing.quotes import Quote
 from billing.rollups import Made
-from jobs import fetch, media, notify, storage
+from jobs import chain, fetch, media, notify, storage
 from jobs.events import transition
 from jobs.gallery import workspace_prefix
 from jobs.media.results import Kind
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 SAVE_LEASE_SECONDS = 180
 SAVE_TRIES = 8
+# Joining parts decodes and encodes all of them.
+JOIN_LEASE_SECONDS = 3600
 # A container may round its last frame or its last audio packet; more than this is a wrong result.
 LENGTH_TOLERANCE_MS = 250
 OUTPUT_MAX_BYTES = 2 * 1024**3
@@ -97,7 +99,14 @@ def _copy_outputs(job: Job) -> list[Saved]:
     with tempfile.TemporaryDirectory(prefix="voicereel-save-") as folder:
         files = {role: Path(folder) / role for role in SUFFIX}
         video = files["video"]
-        _bring(attempt, next(output for output in outputs if output["kind"] == "video"), video)
+        output = next(output for output in outputs if output["kind"] == "video")
+        if attempt.part:
+            leases.renew(job, seconds=JOIN_LEASE_SECONDS)
+            last = Path(folder) / "last"
+            bring(attempt, output, last)
+            chain.join(job, last, Path(folder), video)
+        else:
+            bring(attempt, output, video)
         probes = _looked_at(job, files)
         return [Saved(role, _store(job, role, path, probes[role])) for role, path in files.items()]
 
@@ -123,7 +132,7 @@ def _looked_at(job: Job, files: dict[str, Path]) -> dict[str, media.Probe]:
         return {"video": check.result(), "poster": poster.result(), "preview": preview.result()}
 
 
-def _bring(attempt: Attempt, output: dict[str, Any], to: Path) -> None:
+def bring(attempt: Attempt, output: dict[str, Any], to: Path) -> None:
     """The provider's output as a local file: out of the attempt's workspace, or from the provider's address."""
     if output.get("name"):
         storage.fetch(f"{workspace_prefix(attempt)}/{output['name']}", to)

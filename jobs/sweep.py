@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from billing import due as billing_due
-from jobs import detect, request_log, switches
+from jobs import detect, parts, request_log, switches
 from jobs.models import Job, WebhookEndpoint
 from jobs.states import OPEN, Status
 from jobs.wake import wake
@@ -85,6 +85,8 @@ def due() -> Iterator[Wakeup]:
     for status, task in ((Status.PREPARING, "jobs.prepare"), (Status.SAVING, "jobs.save")):
         for pk in _ids(Job.objects.filter(FREE, status=status, due_at__lte=late)):
             yield task, pk
+    for pk in _ids(parts.between().filter(FREE, due_at__lte=late)):
+        yield "jobs.next_part", pk
     if Job.objects.filter(status=Status.QUEUED, due_at__lte=Now()).exists():
         yield ("jobs.dispatch",)
     for pk in _ids(

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from accounts import audit
-from jobs import poll
+from jobs import chain, poll
 from jobs.dispatch import STOPPED, give_up
 from jobs.models import Attempt
 from jobs.states import ATTEMPT_POLLED, AttemptStatus
@@ -103,7 +103,7 @@ async def _stopped(attempt: Attempt) -> bool:
 
 def _give_up(attempt: Attempt, *, free: bool) -> None:
     note = "stopped by an operator" + ("" if free else "; it may run on there, and is booked as if it did")
-    cost = 0 if free else poll.cost(attempt, attempt.job.length_ms)
+    cost = 0 if free else poll.cost(attempt, chain.length_ms(attempt, attempt.job))
     give_up(attempt, STOPPED, to=AttemptStatus.CANCELED, note=note)
     Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.CANCELED).update(cost_micros=cost)
 

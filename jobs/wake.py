@@ -9,7 +9,12 @@ from django.db import transaction
 from providers.wake import publish
 
 # Work that decodes media or moves large files has workers of its own.
-QUEUES = {"jobs.prepare": "media", "jobs.save": "media", "jobs.finish_upload": "media"}
+QUEUES = {
+    "jobs.prepare": "media",
+    "jobs.save": "media",
+    "jobs.next_part": "media",
+    "jobs.finish_upload": "media",
+}
 
 
 def wake(task: str, *args: str) -> None:

@@ -96,6 +96,21 @@ def candidates(
     return sorted((route for route in sound if _free(route, load)), key=_rank(policy, asked, sound))
 
 
+def staying(route_id: int, organization_id: UUID, *, load: Load) -> list[Route] | None:
+    """The route, for the next part of what it has begun: drained it still finishes that. None where it may not; an empty
+    list means: wait.
+    """
+    rows = Route.objects.filter(pk=route_id).annotate(policy=_policy_of(organization_id))
+    route = rows.select_related("account").first()
+    if route is None or not _configured(route.provider):
+        return None
+    switched = (route, route.account) if route.account else (route,)
+    killed = any(not target.enabled and target.killed_at for target in switched)
+    if killed or not allows(_policy(organization_id, route.policy), route):
+        return None
+    return [route] if _free(route, load) else []
+
+
 def _taking(asked: Asked, routes: list[Route]) -> list[Route]:
     """A price that was agreed holds for the accounts it was agreed for, and for no others."""
     paid = [route for route in routes if asked.own_key in {None, route.own_key}]

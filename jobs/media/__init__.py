@@ -4,7 +4,19 @@
 finished videos. Nobody else imports what lies below this package: only the child loads av and Pillow.
 """
 
-from jobs.media.parent import poster, preview, probe, verify_output
+from jobs.media.parent import cuts, join, last_frame, piece, poster, preview, probe, verify_output
 from jobs.media.results import MediaRefused, OutputRefused, Probe
 
-__all__ = ["MediaRefused", "OutputRefused", "Probe", "poster", "preview", "probe", "verify_output"]
+__all__ = [
+    "MediaRefused",
+    "OutputRefused",
+    "Probe",
+    "cuts",
+    "join",
+    "last_frame",
+    "piece",
+    "poster",
+    "preview",
+    "probe",
+    "verify_output",
+]

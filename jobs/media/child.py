@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import av
 import av.logging
 
-from jobs.media import pictures, stills, streams
+from jobs.media import parts, pictures, stills, streams
 from jobs.media.results import ACCEPTED, MediaRefused, OutputRefused
 from jobs.media.sandbox import Limits, confine, die_with_parent
 from jobs.media.sniff import Type, describe, sniff
@@ -64,6 +64,14 @@ def _carry_out(order: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
         return stills.poster(file, order["dest"])
     if do == "preview":
         return stills.preview(file, order["dest"], order["encoder"])
+    if do == "cuts":
+        return parts.cuts(file, order["limit_ms"], order["least_ms"])
+    if do == "piece":
+        return parts.piece(file, order["start_ms"], order["end_ms"], order["dest"])
+    if do == "last_frame":
+        return parts.last_frame(file, order["dest"])
+    if do == "join":
+        return parts.join(file, order["films"], order["bounds"], order["dest"], order["encoder"])
     if do == "verify":
         wanted, slack = order["expect_ms"], order["tolerance_ms"]
         stills.verify(file, wanted, slack, expect_audio=order["expect_audio"])

@@ -27,6 +27,10 @@ PROBE = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=ANSWER)
 STILL = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=64 * MIB)
 # Ten minutes of 720p decode in about 40 s.
 WHOLE = Limits(memory_bytes=MEMORY, cpu_seconds=300, file_bytes=ANSWER)
+WHOLE_SOUND = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=256 * MIB)
+PICTURE = Limits(memory_bytes=MEMORY, cpu_seconds=120, file_bytes=64 * MIB)
+# Ten minutes of 720p are decoded and encoded anew in about five.
+JOIN = Limits(memory_bytes=MEMORY, cpu_seconds=1200, file_bytes=2 * GIB)
 WALL_FACTOR = 2
 # These speak of the child's end, not of the file.
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
@@ -64,6 +68,34 @@ def preview(path: Path, dest: Path) -> None:
     _make({"do": "preview", "path": str(path), "encoder": encoder}, dest)
 
 
+def cuts(path: Path, *, limit_ms: int, least_ms: int) -> list[int]:
+    """Where to cut a recording: 0, the milliseconds of its cuts, its end. Raises MediaRefused."""
+    found = _ask({"do": "cuts", "path": str(path), "limit_ms": limit_ms, "least_ms": least_ms}, WHOLE)["cuts"]
+    if not isinstance(found, list) or not all(type(at) is int for at in found) or found != sorted(found):
+        raise _crashed()
+    return found
+
+
+def piece(path: Path, start_ms: int, end_ms: int, dest: Path) -> None:
+    """Write that part of a recording to `dest`, a WAV file. Raises MediaRefused."""
+    _make({"do": "piece", "path": str(path), "start_ms": start_ms, "end_ms": end_ms}, dest, WHOLE_SOUND)
+
+
+def last_frame(path: Path, dest: Path) -> None:
+    """Write a film's last picture to `dest`, a PNG. Raises MediaRefused."""
+    _make({"do": "last_frame", "path": str(path)}, dest, PICTURE)
+
+
+def join(films: list[Path], voice: Path, bounds: list[int], dest: Path) -> None:
+    """Write the films of a recording's parts, as `cuts` bounded them, to `dest` under the whole recording.
+
+    Raises MediaRefused.
+    """
+    encoder = os.environ.get("VOICEREEL_H264_ENCODER", "")
+    order = {"do": "join", "path": str(voice), "films": [str(film) for film in films], "bounds": bounds}
+    _make({**order, "encoder": encoder}, dest, JOIN)
+
+
 def _probe(order: dict[str, Any], limits: Limits) -> Probe:
     try:
         return Probe(**_ask(order, limits))
@@ -76,11 +108,11 @@ def _crashed() -> MediaRefused:
     return MediaRefused("probe_crashed", "This file could not be examined.", hint)
 
 
-def _make(order: dict[str, Any], dest: Path) -> None:
+def _make(order: dict[str, Any], dest: Path, limits: Limits = STILL) -> None:
     """`dest` appears complete or not at all."""
     part = dest.with_name(f"{dest.name}.part")
     try:
-        _ask({**order, "dest": str(part)}, STILL)
+        _ask({**order, "dest": str(part)}, limits)
         part.replace(dest)
     finally:
         part.unlink(missing_ok=True)

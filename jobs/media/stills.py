@@ -33,8 +33,8 @@ SOUND_SLACK_MS = 250
 def poster(file: BinaryIO, dest: str) -> dict[str, Any]:
     """An early frame that is not black, as JPEG."""
     best: Image.Image | None = None
-    for seconds, frame in _frames(file):
-        picture = _upright(frame)
+    for seconds, frame in frames(file):
+        picture = upright(frame)
         if best is None:
             best = picture
         if ImageStat.Stat(picture.convert("L").resize((64, 64))).mean[0] >= BLACK:
@@ -54,7 +54,7 @@ def preview(file: BinaryIO, dest: str, encoder: str) -> dict[str, Any]:
     written = 0
     with av.open(dest, "w", format="mp4", options={"movflags": "+faststart"}) as out:
         stream: VideoStream | None = None
-        for seconds, frame in _frames(file):
+        for seconds, frame in frames(file):
             if seconds >= PREVIEW_SECONDS:
                 break
             # At most one frame for each tick of a steady clock: fast film loses frames, slow film keeps pace.
@@ -145,7 +145,7 @@ def _time(frame: VideoFrame) -> Fraction | None:
     return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
 
 
-def _frames(file: BinaryIO) -> Iterator[tuple[float, VideoFrame]]:
+def frames(file: BinaryIO) -> Iterator[tuple[float, VideoFrame]]:
     """Frames with their seconds from the start."""
     found = sniff(file)
     if found is None or found.family != "stream":
@@ -166,6 +166,6 @@ def _frames(file: BinaryIO) -> Iterator[tuple[float, VideoFrame]]:
                 raise unreadable("video") from error
 
 
-def _upright(frame: VideoFrame) -> Image.Image:
+def upright(frame: VideoFrame) -> Image.Image:
     picture: Image.Image = frame.to_image(threads=1)  # type: ignore[no-untyped-call]  # theirs has no types
     return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
