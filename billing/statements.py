@@ -14,7 +14,7 @@ from django.db.models import QuerySet, Sum
 from accounts.models import Organization
 from billing import usage
 from billing.models import Account, DayUse, Kind, Transfer, TransferKind
-from billing.money import format_usd
+from billing.money import MICROS, format_usd
 
 PERIODS = {
     "7": "7 days",
@@ -29,6 +29,7 @@ MOST_ROWS = 20
 # A file stops here; who needs more asks for a shorter period.
 MOST_LINES = 100_000
 PAGE = 1000
+CENT = MICROS // 100
 # What moved an organization's money in or out; what is only set aside for a while is not on its bill.
 KINDS = (*usage.BILLED_KINDS, TransferKind.DISPUTE, TransferKind.WRITE_OFF)
 DASHBOARD = "Dashboard"
@@ -50,6 +51,16 @@ class Line:
     def usd(self) -> str:
         return format_usd(self.micros)
 
+    @property
+    def about(self) -> str:
+        return about(self.micros)
+
+
+def about(micros: int) -> str:
+    """Rounded to cents, for figures that nobody adds up; below a cent it is exact."""
+    cents = (micros + CENT // 2) // CENT
+    return format_usd(cents * CENT if micros >= CENT else micros)
+
 
 @dataclass(frozen=True)
 class Use:
@@ -70,7 +81,7 @@ class Use:
 
     @property
     def most(self) -> str:
-        return format_usd(max(line.micros for line in self.days))
+        return about(max(line.micros for line in self.days))
 
 
 def span(period: str, today: date) -> tuple[date, date]:

@@ -105,6 +105,15 @@ def test_the_statement_is_read_page_by_page(alice_browser, spent, monkeypatch):
     assert len(table(alice_browser.get("/billing/statement.csv"))) == 4
 
 
+def test_a_figure_is_told_in_cents_and_what_is_less_exactly():
+    assert [statements.about(n) for n in (1_234_567, 1_235_000, 9_999, 0)] == [
+        "1.23",
+        "1.24",
+        "0.009999",
+        "0.00",
+    ]
+
+
 def test_a_name_is_no_formula_in_a_spreadsheet():
     assert statements.line("=1+1", "-4.00", "@x", "a,b") == "'=1+1,-4.00,'@x,\"a,b\"\r\n"
 

@@ -37,6 +37,9 @@ VALUES = {
     "filename": "portrait.jpg",
     "name": "my programme",
 }
+# What a schema need not have, but a request that does something has.
+INPUTS = {"image": VALUES["image"], "audio": VALUES["audio"]}
+USUAL: dict[str, Any] = {"inputs": INPUTS, "options": {"prompt": "A calm newsreader"}}
 FORMATS = {
     "uuid": "00000000-0000-0000-0000-000000000000",
     "date-time": "2030-01-01T00:00:00Z",
@@ -162,7 +165,8 @@ def _valued(kind: str, node: Node, name: str, depth: int) -> Any:
         case "object":
             wanted = node.get("required") or list(node.get("properties", {}))[:1]
             inner = node.get("properties", {}) if depth < DEEPEST else {}
-            return {key: example(inner[key], key, depth + 1) for key in wanted if key in inner}
+            made = {key: example(inner[key], key, depth + 1) for key in wanted if key in inner}
+            return made | {key: value for key, value in USUAL.items() if key in inner}
         case "array":
             return [example(node.get("items", {}), name, depth + 1)] if depth < DEEPEST else []
         case "integer" | "number":
