@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 from accounts import audit
 from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
 from accounts.tenancy import Caller
-from jobs import route_health, switches, unknown
+from jobs import own_keys, route_health, switches, unknown
 from jobs.cancel import cancel
 from jobs.errors import Conflict, Invalid
 from jobs.models import Asset, Attempt, Delivery, DeliveryTry, Job, WebhookEndpoint
@@ -210,17 +210,19 @@ class DeliveryAdmin(LongList, ReadOnly, Page[Delivery]):
 class Switches:
     """For all that is chosen: each takes hold at the next dispatch."""
 
-    @admin.action(description="Drain: nothing new, what runs is finished")
+    @admin.action(description="Drain: nothing new, what runs is finished", permissions=["change"])
     def drain(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
         for target in chosen:
             switches.drain(target, by=operator(request), request=request)
 
-    @admin.action(description="Kill: nothing new, what runs is stopped and goes elsewhere")
+    @admin.action(
+        description="Kill: nothing new, what runs is stopped and goes elsewhere", permissions=["change"]
+    )
     def kill(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
         for target in chosen:
             switches.kill(target, by=operator(request), request=request)
 
-    @admin.action(description="Reopen")
+    @admin.action(description="Reopen", permissions=["change"])
     def reopen(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
         for target in chosen:
             switches.reopen(target, by=operator(request), request=request)
@@ -237,4 +239,11 @@ class SwitchedRouteAdmin(Switches, RouteAdmin):
 
 @admin.register(ProviderAccount)
 class SwitchedAccountAdmin(Switches, ProviderAccountAdmin):
-    actions = ["drain", "kill", "reopen"]
+    actions = ["drain", "kill", "reopen", "test"]
+
+    @admin.action(description="Test: does the provider take the key?", permissions=["change"])
+    def test(self, request: HttpRequest, chosen: QuerySet[ProviderAccount]) -> None:
+        for account in chosen:
+            trouble = own_keys.test(account)
+            level = messages.WARNING if trouble else messages.SUCCESS
+            self.message_user(request, f"{account}: {trouble or 'the provider takes the key.'}", level)

@@ -71,6 +71,11 @@ Stuck = set[tuple[UUID, str]]
 
 PUBLIC_FAILURE = "The video could not be rendered; nothing was charged."
 # Another route may be able to: each is tried once.
+OWN_REFUSED = Failure(
+    "own_account_refused",
+    "Your own account at the provider refused the order; nothing was charged.",
+    hint="Check its key and its credit there, then the account under Settings, Providers.",
+)
 UNBUILT = Failure("order_failed", PUBLIC_FAILURE, retryable=True)
 
 
@@ -129,7 +134,11 @@ def _first_startable(
             routes = _routes(job, attempts, load)
         except errors.NoRoute as none:
             hopeless.append(
-                (job, _last_failure(attempts) or Failure(none.code, none.message, retryable=not none.field))
+                (
+                    job,
+                    _last_failure(attempts)
+                    or Failure(none.code, none.message, retryable=none.code == errors.NoRoute.code),
+                )
             )
             stuck.add((job.organization_id, job.model))
             continue
@@ -284,7 +293,10 @@ class InputGone(Exception):
 
 
 def _not_allowed(start: Start, refusal: errors.AccountRefused) -> None:
-    """An operator has something to do; the job goes to another route meanwhile."""
+    """An operator has something to do, or the customer whose account it is; another route is tried meanwhile."""
+    if start.route.own_key:
+        give_up(start.attempt, OWN_REFUSED, elsewhere=True, note=refusal.message)
+        return
     log.error("route %s may not order: %s", start.route, refusal, extra={"job": start.job.pk})
     give_up(start.attempt, Failure(refusal.code, PUBLIC_FAILURE, retryable=True), note=refusal.message)
 

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from billing.models import Unit
 from jobs import chain, snapshots
 from jobs.dispatch import CANCELED, PUBLIC_FAILURE, callback_url, give_up
 from jobs.events import append, transition
@@ -157,7 +158,7 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
         won = rows.update(
             status=AttemptStatus.SUCCEEDED,
             result={"outputs": outputs},
-            cost_micros=update.cost_micros or cost(attempt, update.billed_ms or length),
+            cost_micros=_paid(attempt, job, update, length),
             finished_at=Now(),
         )
         if not won:
@@ -185,10 +186,20 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
     end(job, Status.CANCELED, CANCELED)
 
 
+def _paid(attempt: Attempt, job: Job, update: Update, length_ms: int) -> int:
+    """What it cost us; nothing on a customer's own account."""
+    if job.quote.get("unit") == Unit.OWN_KEY:
+        return 0
+    return update.cost_micros or cost(attempt, update.billed_ms or length_ms)
+
+
 def cost(attempt: Attempt, billed_ms: int) -> int:
     """What the route's price makes of the length, rounded up."""
-    route = Route.objects.filter(pk=attempt.route_id).first()
-    return -(-billed_ms * route.cost(str(attempt.job.options.get("resolution", ""))) // 1000) if route else 0
+    route = Route.objects.select_related("account").filter(pk=attempt.route_id).first()
+    if route is None or route.own_key:
+        return 0
+    resolution = str(attempt.job.options.get("resolution", ""))
+    return -(-billed_ms * route.cost(resolution) // 1000)
 
 
 def _canceled(attempt: Attempt) -> None:

@@ -209,6 +209,8 @@ class Adapter(Protocol):
     bounds: Mapping[str, Bounds] | None = None
     # It renders on the operator's own machines.
     ours: bool = False
+    # Customers may have it render on accounts of their own.
+    customers_keys: bool = False
 
     async def submit(self, order: Order) -> str:
         """Place the order; its external id. Placing the same tag twice gives the first id where the provider can."""
@@ -228,6 +230,9 @@ class Adapter(Protocol):
     async def cancel(self, external_id: str) -> bool:
         """Ask it to stop. True when the provider will report CANCELED, False when it cannot stop."""
         ...
+
+    async def verify(self) -> None:
+        """Ask whether the account may order, without ordering. Raises AccountRefused, or Unavailable."""
 
     async def check(self, detector: str, image: InputFile, ratio: str) -> Verdict:
         """Look at a picture at once. `ratio`: "", or the shape of the shot to frame. Refused where it cannot."""

@@ -121,6 +121,8 @@ def _none(asked: Asked, routes: list[Route]) -> NoRoute:
     """Why there is none, in the words of the route that takes the longest."""
     why = [found for route in _by_length(routes) if (found := complaint(route, asked))]
     best = next((found for found in why if found.code != NoRoute.code), None)
+    if best is None and asked.own_key:
+        return NoRoute("Your own account at the provider takes no orders now.", code="own_account_gone")
     if best is None:
         return NoRoute(f"No provider can render {asked.model} at the moment.")
     return NoRoute(best.message, code=best.code, field=best.field)

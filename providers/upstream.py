@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -42,6 +42,8 @@ AT_ONCE = 32
 LONGEST_PAUSE = 300.0
 SETTLED = timedelta(minutes=2)
 NOTE = 400
+# An id that no order has, to ask about where only the asking matters.
+NOBODYS = "00000000-0000-4000-8000-000000000000"
 # What may stand in an address of theirs: an id is put into paths.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}", re.ASCII)
 OK, REDIRECT, BAD, FAULT = 200, 300, 400, 500
@@ -182,6 +184,11 @@ class Upstream:
                         out.write(chunk)
         except httpx.HTTPError as error:
             raise Unavailable(_say(error)) from error
+
+    async def verify(self, path: str) -> None:
+        """Whether the account is let in, asked by an order that nobody has."""
+        with suppress(NotFound, Refused):
+            await self.ask("GET", path)
 
     async def each(self, ids: Sequence[str], ask: Callable[[str], Awaitable[Update]]) -> list[Update]:
         """An update for each id, at the account's pace; LOST for what is not known, none for what went wrong."""

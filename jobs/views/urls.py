@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs.views import keys, pages, public, requests, studio, webhooks
+from jobs.views import keys, pages, providers, public, requests, studio, webhooks
 
 urlpatterns = [
     path("", public.home, name="jobs"),
@@ -40,6 +40,10 @@ urlpatterns = [
     path("webhooks/deliveries/<uuid:delivery_id>", webhooks.delivery_page, name="delivery"),
     path("webhooks/deliveries/<uuid:delivery_id>/live", webhooks.delivery_live, name="delivery_live"),
     path("webhooks/deliveries/<uuid:delivery_id>/replay", webhooks.delivery_replay, name="replay_delivery"),
+    path("settings/providers", providers.account_list, name="providers"),
+    path("settings/providers/<int:account_id>/test", providers.account_test, name="test_provider"),
+    path("settings/providers/<int:account_id>/remove", providers.account_remove, name="remove_provider"),
+    path("settings/routing", providers.routing_policy, name="routing_policy"),
     path("requests", requests.request_list, name="requests"),
     path("requests/<uuid:entry_id>", requests.request_page, name="request"),
 ]

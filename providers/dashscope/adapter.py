@@ -10,7 +10,7 @@ from providers.base import Account, Adapter, InputFile, Limits, Lost, Order, Upd
 from providers.dashscope import wire
 from providers.errors import AccountRefused, NotFound, OutcomeUnknown, Refused, Unavailable
 from providers.failures import unsuitable
-from providers.upstream import Form, Upstream, external_id, named, settled
+from providers.upstream import NOBODYS, Form, Upstream, external_id, named, settled
 
 SYNTHESIS = "/services/aigc/image2video/video-synthesis"
 DETECT = "/services/aigc/image2video/face-detect"
@@ -26,6 +26,7 @@ class DashScopeAdapter(Adapter):
     submit_seconds = 300.0
     limits = Limits(max_running=1, submits_per_second=5, queries_per_second=20)
     bounds = wire.BOUNDS
+    customers_keys = True
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -128,6 +129,10 @@ class DashScopeAdapter(Adapter):
             raise unsuitable("model_unsuitable", f"no detector {detector}")
         async with self._upstream() as api:
             return await self._look(api, name, image, ratio, secrets.token_hex(16))
+
+    async def verify(self) -> None:
+        async with self._upstream() as api:
+            await api.verify(f"/tasks/{NOBODYS}")
 
     def _upstream(self) -> Upstream:
         settings = self.account.settings

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from providers.base import Account, Adapter, Callback, Lost, Order, Update
 from providers.errors import AccountRefused, NotFound, OutcomeUnknown, Refused, Unavailable
 from providers.inferencesh import wire
-from providers.upstream import Upstream, external_id
+from providers.upstream import NOBODYS, Upstream, external_id
 
 BASE_URL = "https://api.inference.sh"
 UPLOAD_SECONDS = 240.0
@@ -19,6 +19,7 @@ class InferenceShAdapter(Adapter):
     poll_seconds = 5.0
     submit_seconds = 300.0
     bounds = wire.BOUNDS
+    customers_keys = True
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -82,6 +83,10 @@ class InferenceShAdapter(Adapter):
 
     def parse_callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
         return Callback(wire.called_id(body))
+
+    async def verify(self) -> None:
+        async with self._upstream() as api:
+            await api.verify(f"/tasks/{NOBODYS}")
 
     def _upstream(self) -> Upstream:
         headers = {"Authorization": f"Bearer {self.account.key}"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from providers.base import Account, Adapter, Lost, Order, Output, Update
 from providers.errors import AccountRefused, NotFound, OutcomeUnknown, Refused
 from providers.openai_videos import wire
-from providers.upstream import Upstream, external_id, settled
+from providers.upstream import NOBODYS, Upstream, external_id, settled
 
 BOUNDARY = "voicereel-5b1f8c2a9e7d4036"
 OUTPUT_BYTES = 2 * 1024**3
@@ -76,6 +76,10 @@ class OpenAIVideosAdapter(Adapter):
             except (Refused, NotFound):
                 return False
         return True
+
+    async def verify(self) -> None:
+        async with self._upstream() as api:
+            await api.verify(f"/videos/{NOBODYS}")
 
     def _upstream(self) -> Upstream:
         if not self.account.base_url:

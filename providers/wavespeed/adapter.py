@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from providers.base import Account, Adapter, Callback, Lost, Order, Update
 from providers.errors import NotFound, OutcomeUnknown, Unavailable
-from providers.upstream import Upstream, external_id, named, settled
+from providers.upstream import NOBODYS, Upstream, external_id, named, settled
 from providers.wavespeed import wire
 
 BASE_URL = "https://api.wavespeed.ai"
@@ -21,6 +21,7 @@ class WaveSpeedAdapter(Adapter):
     poll_seconds = 3.0
     submit_seconds = 300.0
     bounds = wire.BOUNDS
+    customers_keys = True
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -97,6 +98,10 @@ class WaveSpeedAdapter(Adapter):
 
     def parse_callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
         return Callback(wire.called_id(headers, body, self.account.secret))
+
+    async def verify(self) -> None:
+        async with self._upstream() as api:
+            await api.verify(f"/api/v3/predictions/{NOBODYS}/result")
 
     def _upstream(self) -> Upstream:
         headers = {"Authorization": f"Bearer {self.account.key}"}

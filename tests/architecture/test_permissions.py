@@ -19,6 +19,7 @@ from jobs import storage, webhooks
 from jobs.models import Asset, Delivery, Job
 from jobs.requested import ApiRequest
 from jobs.states import Status
+from providers.models import ProviderAccount
 from tests.jobs import drive
 from tests.world import api_client, caller_for, make_key, make_member, signed_in
 
@@ -254,6 +255,10 @@ PAGES: dict[str, list[Page]] = {
     "requests": [Page("get", MAKERS)],
     "requests/<uuid:entry_id>": [Page("get", MAKERS, stranger=404)],
     "explorer": [Page("get", MAKERS)],
+    "settings/providers": [Page("get", LEADERS), Page("post", LEADERS)],
+    "settings/providers/<int:account_id>/test": [Page("post", LEADERS, stranger=404)],
+    "settings/providers/<int:account_id>/remove": [Page("post", LEADERS, stranger=404)],
+    "settings/routing": [Page("post", LEADERS)],
     "members": [Page("get", EVERYBODY)],
     "members/<int:member_id>/role": [Page("post", LEADERS, stranger=404)],
     "members/<int:member_id>/remove": [Page("post", LEADERS, stranger=404)],
@@ -315,6 +320,7 @@ def things(org, alice, bob):
         paid_at="2026-01-01T00:00:00Z",
         waiting=False,
     )
+    account = ProviderAccount.objects.create(organization=org, provider="fake", name="own")
     endpoint, _ = webhooks.add(caller_for(org, alice), url="https://customer.example/hook")
     delivery = Delivery.objects.create(
         organization=org,
@@ -343,6 +349,7 @@ def things(org, alice, bob):
         "<str:prediction_id>": job.pk.hex,
         "<str:task_id>": str(job.pk),
         "<str:session_id>": "any",
+        "<int:account_id>": str(account.pk),
         "<uuid:file_id>": str(image.pk),
         "<uuid:key_id>": str(key.pk),
         "<int:member_id>": str(org.members.get(user=bob).pk),

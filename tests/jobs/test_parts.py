@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from billing import ledger
-from jobs import cancel, media, parts, storage, switches, sweep
+from jobs import cancel, media, parts, storage, sweep, switches
 from jobs.models import Asset, Attempt, Job
 from jobs.submit import submit
 from jobs.types import JobRequest

@@ -287,6 +287,9 @@ def test_the_switches_stand_in_the_console_and_are_on_record(console, place, org
         assert AuditEntry.objects.filter(action=f"route.{what}").exists()
         route.refresh_from_db()
         assert route.enabled == (what == "reopen")
+    form = {"action": "test", "_selected_action": [route.account_id]}
+    shown = console.post("/console/providers/provideraccount/", form, follow=True).content.decode()
+    assert "takes the key" in shown
     form = {"action": "drain", "_selected_action": [route.account_id]}
     assert console.post("/console/providers/provideraccount/", form).status_code == 302
     with pytest.raises(NoRoute):

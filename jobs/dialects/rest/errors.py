@@ -243,6 +243,10 @@ FAILURES: Final[dict[str, Failure]] = {
     "provider_failed": Failure("The renderer failed.", "`error.retryable` says whether to order again."),
     "provider_lost_job": Failure("The renderer lost the order.", "Order again.", again=True),
     "provider_canceled": Failure("The renderer canceled it on its own.", "Order again.", again=True),
+    "own_account_refused": Failure(
+        "Your own account at the provider refused the order.", "Check its key and credit, then order again."
+    ),
+    "own_account_gone": Failure("Your own account at the provider takes no orders now.", "Order anew."),
     "route_stopped": Failure("Rendering was stopped by the operator.", "Order again.", again=True),
     "provider_throttled": Failure("The renderers are too busy.", "Order again later.", again=True),
 }

@@ -12,6 +12,9 @@ from config.embedded import process
 from jobs.models import Asset, Attempt, Job
 from jobs.states import FINAL, Status
 from jobs.submit import submit
+from providers import errors, vault
+from providers.calls import call
+from providers.registry import adapter
 from tests.jobs import drive
 from tests.providers.conformance.stands import STANDS, VendorStand, grow_old
 
@@ -253,3 +256,14 @@ def test_no_word_of_the_vendor_reaches_a_customer(vendor_stand, job, api, alice_
 def test_an_address_that_we_gave_to_nobody_is_not_found(db):
     assert Client().post("/callbacks/0123.abc", b"{}", "application/json").status_code == 404
     assert Client().get("/callbacks/0123.abc").status_code == 405
+
+
+def test_an_account_is_verified_without_an_order(vendor_stand):
+    """A good key is told from a wrong one, and nothing is ordered for that."""
+    stand = vendor_stand
+    call(20, adapter(stand.slug, stand.account.pk).verify)
+    vault.keep(stand.account, key="wrong")
+    stand.account.save()
+    with pytest.raises(errors.AccountRefused):
+        call(20, adapter(stand.slug, stand.account.pk).verify)
+    assert stand.orders() == 0
