@@ -234,6 +234,7 @@ FACTS: dict[str, Fact] = {
     "beat": lambda: span(stream.BEAT_SECONDS),
     "webhook_schedule": webhook_schedule,
     "webhook_log": lambda: span(86_400 * settings.WEBHOOK_LOG_DAYS),
+    "request_log": lambda: span(86_400 * settings.REQUEST_LOG_DAYS),
     "endpoints_most": lambda: str(webhooks.MAX_ENDPOINTS),
     "failing_days": lambda: str(notify.FAILING_DAYS),
     "secret_overlap": lambda: span(webhooks.OVERLAP.total_seconds()),
