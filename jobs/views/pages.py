@@ -147,7 +147,7 @@ def job_delete(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpRespon
         messages.error(request, "A job can be deleted when it has ended; cancel it first.")
         return redirect("job", job_id)
     messages.success(request, "The video is deleted.")
-    return redirect("jobs")
+    return redirect("gallery")
 
 
 def _find(caller: Caller, job_id: UUID) -> Job:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
+from accounts.tenancy import caller_of
 from billing import quotes
 from billing.models import Price, Unit
 from billing.money import format_usd
@@ -41,9 +42,12 @@ class ModelOffers:
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponseBase:
-    """The person's videos; for a stranger, the front page."""
+    """To the studio for whoever may make videos, else to the videos; for a stranger, the front page."""
     if request.user.is_authenticated:
-        return pages.job_list(request)
+        caller = caller_of(request)
+        if caller is None:
+            return pages.job_list(request)  # which says what is missing
+        return redirect("studio" if caller.can("jobs:write") else "gallery")
     context = {"films": films(), "base_url": settings.PUBLIC_URL, "section": "home"}
     return render(request, "public/home.html", context)
 

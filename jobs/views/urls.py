@@ -7,7 +7,8 @@ from django.urls import path
 from jobs.views import keys, pages, providers, public, requests, studio, webhooks
 
 urlpatterns = [
-    path("", public.home, name="jobs"),
+    path("", public.home, name="home"),
+    path("gallery", pages.job_list, name="gallery"),
     path("pricing", public.pricing, name="pricing"),
     path("studio", studio.chooser, name="studio"),
     path("studio/files", studio.files, name="studio_files"),

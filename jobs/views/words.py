@@ -75,6 +75,8 @@ def usd(micros: int) -> str:
 
 def price(job: Job) -> str:
     """What it cost, or what it can cost at most. Free says so: it is what people fear for."""
+    if not job.quoted_micros:
+        return "Free"
     if job.status == Status.SUCCEEDED:
         return usd(job.charged_micros or 0)
     return "Free" if job.final else f"at most {usd(job.quoted_micros)}"

@@ -208,6 +208,7 @@ LEADERS = frozenset({"owner", "admin"})
 PAYERS = frozenset({"owner", "billing"})
 
 PAGES: dict[str, list[Page]] = {
+    "gallery": [Page("get", EVERYBODY)],
     "studio": [Page("get", MAKERS)],
     "studio/<str:slug>": [Page("get", MAKERS)],
     "studio/files": [Page("post", MAKERS)],

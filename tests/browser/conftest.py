@@ -42,5 +42,5 @@ def person(page: Page, live_stack, account) -> Page:
     page.get_by_label("Email").fill(account["login"])
     page.get_by_label("Password").fill(account["password"])
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{live_stack.url}/")
+    page.wait_for_url(f"{live_stack.url}/studio")
     return page

@@ -30,7 +30,7 @@ PLAYED = """async video => {
 def test_a_person_signs_in_sees_a_job_become_ready_and_plays_it(person, live_stack, account):
     with Customer(live_stack.url, account["api_key"]) as customer:
         customer.submit(customer.samples(), prompt="A calm newsreader")
-    person.reload()
+    person.goto(f"{live_stack.url}/gallery")
     row = person.get_by_role("link", name="A calm newsreader")
     expect(row.get_by_text(LATER)).to_be_visible(timeout=RENDERED_MS)  # the list went on by itself
     row.click()
@@ -52,6 +52,7 @@ def test_a_newcomer_signs_up_makes_a_key_and_runs_the_example(page, live_stack, 
     page.get_by_label("Password", exact=True).fill("correct horse battery")
     page.get_by_label("Password (again)").fill("correct horse battery")
     page.get_by_role("button", name="Create account").click()
+    page.get_by_role("link", name="Videos").click()
     expect(page.get_by_role("heading", name="Make your first video")).to_be_visible()
     live_stack.sql("UPDATE accounts_organization SET tier = 'gold' WHERE name = 'Newcomers'")
     give_credit(live_stack, "Newcomers")
@@ -71,7 +72,7 @@ def test_a_newcomer_signs_up_makes_a_key_and_runs_the_example(page, live_stack, 
     )
     assert re.fullmatch(r"http://\S+\.mp4\n", done.stdout), done.stdout + done.stderr
 
-    page.goto(live_stack.url)
+    page.goto(f"{live_stack.url}/gallery")
     expect(page.get_by_text("Ready")).to_be_visible()
 
 

@@ -6,7 +6,17 @@ import pytest
 from playwright.sync_api import expect
 
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-PAGES = ["/", "/keys", "/members", "/accounts/password/change/", "/accounts/2fa/", "/accounts/logout/"]
+PAGES = [
+    "/studio",
+    "/studio/wan-2.2-s2v",
+    "/studio/emo-v1",
+    "/gallery",
+    "/keys",
+    "/members",
+    "/accounts/password/change/",
+    "/accounts/2fa/",
+    "/accounts/logout/",
+]
 ENTRANCE = ["/", "/pricing", "/status", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
 
 
@@ -54,6 +64,7 @@ def test_every_field_has_a_label(page, person, live_stack):
 
 
 def test_a_cut_line_is_told_and_forgiven(person, live_stack, complaints):
+    person.goto(f"{live_stack.url}/gallery")
     notice = person.get_by_text("No connection to Voicereel")
     expect(notice).to_be_hidden()
     person.route("**/jobs/rows*", lambda route: route.abort())

@@ -52,7 +52,7 @@ def asks_again(response) -> bool:
 
 
 def test_a_newcomer_is_shown_how_to_make_a_first_video(alice_browser):
-    page = alice_browser.get("/")
+    page = alice_browser.get("/gallery")
     assert "Make your first video" in text(page)
     assert 'href="/keys"' in page.content.decode()
     example = re.search(r"(?s)<code[^>]*>(.*?)</code>", page.content.decode())[1]
@@ -61,7 +61,7 @@ def test_a_newcomer_is_shown_how_to_make_a_first_video(alice_browser):
 
 def test_the_list_shows_state_length_and_price(alice_browser, start):
     start("A calm newsreader")
-    words = text(alice_browser.get("/"))
+    words = text(alice_browser.get("/gallery"))
     assert "A calm newsreader Waiting its turn 0:04 · at most $0.12" in words
 
 
@@ -153,10 +153,10 @@ def test_a_video_under_way_is_not_deleted(alice_browser, start):
 
 def test_a_long_list_has_pages(alice_browser, start):
     jobs = [start(f"video number {number:02d}") for number in range(21)]
-    first = alice_browser.get("/")
+    first = alice_browser.get("/gallery")
     assert text(first).count("video number") == 20
     assert "video number 00" not in text(first)
-    older = re.search(r'href="(/\?before=[^"]+)"', first.content.decode())[1]
+    older = re.search(r'href="(/gallery\?before=[^"]+)"', first.content.decode())[1]
     second = alice_browser.get(older)
     assert "video number 00" in text(second)
     assert f"/jobs/rows?before={jobs[1].pk}" in second.content.decode()
@@ -164,7 +164,7 @@ def test_a_long_list_has_pages(alice_browser, start):
 
 @pytest.mark.parametrize("before", ["garbage", "'; DROP TABLE jobs_job; --", "\x00"])
 def test_a_page_that_does_not_exist_is_404(alice_browser, before):
-    assert alice_browser.get("/", {"before": before}).status_code == 404
+    assert alice_browser.get("/gallery", {"before": before}).status_code == 404
 
 
 def test_the_list_costs_the_same_however_long_it_is(alice_browser, start):
@@ -182,8 +182,8 @@ def test_the_list_costs_the_same_however_long_it_is(alice_browser, start):
 
 def test_a_stranger_sees_nothing_of_it(charlie_browser, start):
     job = start("A calm newsreader")
-    assert "A calm newsreader" not in text(charlie_browser.get("/"))
-    assert charlie_browser.get(f"/?before={uuid.UUID(int=2**128 - 1)}").status_code == 200
+    assert "A calm newsreader" not in text(charlie_browser.get("/gallery"))
+    assert charlie_browser.get(f"/gallery?before={uuid.UUID(int=2**128 - 1)}").status_code == 200
     for path in (f"/jobs/{job.pk}", f"/jobs/{job.pk}/live"):
         assert charlie_browser.get(path).status_code == 404
     for path in (f"/jobs/{job.pk}/cancel", f"/jobs/{job.pk}/delete"):
@@ -205,9 +205,9 @@ def test_a_viewer_watches_but_changes_nothing(org, start):
 
 
 def test_a_viewer_does_not_see_the_balance(org, funded, alice_browser):
-    assert "$20.00" in text(alice_browser.get("/"))
+    assert "$20.00" in text(alice_browser.get("/gallery"))
     viewer = signed_in(make_member(org, "erin@acme.example", Role.VIEWER))
-    assert "$20.00" not in text(viewer.get("/"))
+    assert "$20.00" not in text(viewer.get("/gallery"))
 
 
 @pytest.mark.parametrize("path", ["/jobs/rows", f"/jobs/{uuid.UUID(int=7)}"])
@@ -217,4 +217,4 @@ def test_without_sign_in_one_is_sent_there(db, path):
 
 def test_a_prompt_is_text_and_never_markup(alice_browser, start):
     start("<script>alert(1)</script>")
-    assert b"<script>alert" not in alice_browser.get("/").content
+    assert b"<script>alert" not in alice_browser.get("/gallery").content

@@ -37,6 +37,9 @@ class Studio {
     this.offer = null;
     this.asked = 0;
     this.listen();
+    // What was pressed before all of this was here would have been lost.
+    for (const button of root.querySelectorAll("[data-later]")) button.disabled = false;
+    for (const slot of this.slots) slot.takeEarly();
     this.resume();
   }
 
@@ -102,7 +105,6 @@ class Studio {
   }
 
   async useSamples() {
-    this.part("try").hidden = true;
     const wanted = this.slots.filter((slot) => !slot.asset && !slot.busy && this.root.getAttribute(`data-sample-${slot.kind}`));
     await Promise.all(wanted.map(async (slot) => {
       const path = this.root.getAttribute(`data-sample-${slot.kind}`);
@@ -117,7 +119,6 @@ class Studio {
     this.offer = null;
     this.asked += 1;
     clearTimeout(this.timer);
-    if (this.slots.some((slot) => slot.asset || slot.busy)) this.part("try")?.setAttribute("hidden", "");
     this.draw();
     if (this.complete) this.timer = setTimeout(() => this.quote(), QUOTE_PAUSE_MS);
   }

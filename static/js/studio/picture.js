@@ -79,7 +79,7 @@ export class Picture extends Slot {
     const crop = this.part("crop");
     this.button("crop").addEventListener("click", () => {
       const on = this.button("crop").getAttribute("aria-pressed") !== "true";
-      if (on && near(this.box.w, 1) && near(this.box.h, 1)) this.box = { x: 0.1, y: 0.1, w: 0.8, h: 0.8 };
+      if (on && near(this.box.w, 1) && near(this.box.h, 1)) this.box = { x: 0.05, y: 0.05, w: 0.9, h: 0.9 };
       this.cropping(on);
       if (on) crop.focus();
       else this.box = { ...WHOLE };
@@ -92,7 +92,7 @@ export class Picture extends Slot {
 
   cropping(on) {
     this.button("crop").setAttribute("aria-pressed", String(on));
-    this.button("crop").textContent = on ? "Use the whole picture" : "Crop";
+    this.button("crop").textContent = on ? "Undo the crop" : "Crop";
     this.part("crop").hidden = !on;
     this.draw();
   }
@@ -186,6 +186,8 @@ export class Picture extends Slot {
   }
 
   remove() {
+    clearTimeout(this.timer);
+    this.pending = false;
     this.looks += 1;
     this.part("verdict").textContent = "";
     this.button("crop").hidden = true;

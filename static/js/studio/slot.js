@@ -56,6 +56,13 @@ export class Slot extends EventTarget {
 
   changed() { this.dispatchEvent(new Event("change")); }
 
+  // What was chosen before the page was ready.
+  takeEarly() {
+    const chooser = this.button("choose");
+    if (chooser.files[0]) this.take(chooser.files[0]);
+    chooser.value = "";
+  }
+
   // A file of this machine.
   async take(file) {
     this.stopper?.abort();

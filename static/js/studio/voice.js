@@ -4,6 +4,7 @@ import { Slot } from "./slot.js";
 import { decode, peaks, wav } from "./wav.js";
 
 const SHORTEST = 0.2;
+const PAUSE_MS = 400;
 
 export class Voice extends Slot {
   constructor(element, studio) {
@@ -15,7 +16,7 @@ export class Voice extends Slot {
     this.player.addEventListener("timeupdate", () => { if (this.player.currentTime >= this.to) this.player.pause(); });
     for (const name of ["from", "to"]) {
       this.part(name).addEventListener("input", () => this.slid(name));
-      this.part(name).addEventListener("change", () => this.trim());
+      this.part(name).addEventListener("change", () => this.later());
     }
     this.button("record").addEventListener("click", () => this.record());
     this.button("finish").addEventListener("click", () => this.recorder?.stop());
@@ -72,10 +73,21 @@ export class Voice extends Slot {
     this.draw();
   }
 
+  // A moment after the last move.
+  later() {
+    clearTimeout(this.timer);
+    this.pending = true;
+    this.changed();
+    this.timer = setTimeout(() => this.trim(), PAUSE_MS);
+  }
+
+  get busy() { return super.busy || Boolean(this.pending); }
+
   get trimmed() { return this.sound && (this.from > 0.05 || this.to < this.sound.duration - 0.05); }
 
   // The sound is as the sliders say. It stays in view while it goes up.
   async trim() {
+    this.pending = false;
     this.fail(null);
     try {
       if (this.trimmed) await this.cut();
@@ -182,6 +194,8 @@ export class Voice extends Slot {
   }
 
   remove() {
+    clearTimeout(this.timer);
+    this.pending = false;
     this.player.pause();
     this.part("note").textContent = "";
     super.remove();

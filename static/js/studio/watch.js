@@ -33,7 +33,6 @@ export class Watch extends EventTarget {
 
   waiting(words) {
     this.part("word").textContent = words;
-    this.button("cancel").hidden = true;
   }
 
   refused(problem) {

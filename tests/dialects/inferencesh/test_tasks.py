@@ -184,7 +184,7 @@ def test_nothing_is_ever_redirected(infsh, inputs):
 
 
 def test_the_dashboard_and_stored_files_keep_their_own_addresses(infsh, inputs, alice_browser):
-    assert alice_browser.get("/").status_code == 200
+    assert alice_browser.get("/gallery").status_code == 200
     assert alice_browser.get("/jobs/rows").status_code == 200
     name = infsh.ran(inputs)["id"]
     drive.run_all()

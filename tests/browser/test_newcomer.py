@@ -1,0 +1,57 @@
+"""From the front page to a finished video: one scenario, in few clicks, and nothing is reloaded by hand."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.test_first_video import DURATION, PLAYED, give_credit
+from tests.browser.workshop import RENDERED_MS
+
+MOST_CLICKS = 12
+
+
+class Hand:
+    """Clicks, and counts."""
+
+    def __init__(self) -> None:
+        self.clicks = 0
+
+    def click(self, target: Locator) -> None:
+        target.click(timeout=RENDERED_MS)
+        self.clicks += 1
+
+
+def fill(hand: Hand, page: Page) -> None:
+    """One click into the form; the keyboard does the rest."""
+    hand.click(page.get_by_label("Email"))
+    for text in ("first@newcomer.example", "First Films", "correct horse battery", "correct horse battery"):
+        page.keyboard.type(text)
+        page.keyboard.press("Tab")
+
+
+def test_a_newcomer_has_a_finished_video_in_few_clicks(page, live_stack):
+    hand = Hand()
+    loads: list[str] = []
+    page.on("load", lambda loaded: loads.append(loaded.url))
+    page.goto(live_stack.url)
+    hand.click(page.get_by_role("link", name="Make a video"))
+    fill(hand, page)
+    hand.click(page.get_by_role("button", name="Create account"))
+    expect(page.get_by_role("heading", name="What would you like to make?")).to_be_visible()
+    give_credit(live_stack, "First Films")
+
+    hand.click(page.get_by_role("link", name="Wan 2.2 Speech to Video"))
+    hand.click(page.get_by_role("button", name="Use the sample"))
+    hand.click(page.get_by_role("button", name="Generate · $0.15"))
+    expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=RENDERED_MS)
+    video = page.locator("article video")
+    assert video.evaluate(DURATION) == pytest.approx(4.8, abs=0.2)
+    assert video.evaluate(PLAYED) > 0
+    assert hand.clicks <= MOST_CLICKS
+    assert [url.partition("?")[0].removeprefix(live_stack.url) for url in loads] == [
+        "/",
+        "/accounts/signup/",
+        "/studio",
+        "/studio/wan-2.2-s2v",
+    ]  # each page once: nothing was reloaded
