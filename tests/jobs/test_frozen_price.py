@@ -38,7 +38,7 @@ def charged() -> set[tuple[str, int]]:
 
 
 def change_price(factor: int, operator) -> None:
-    price = Price.objects.get(model="wan-2.2-s2v", resolution="480p", organization=None)
+    price = Price.objects.get(model="wan-2.2-s2v", resolution="480p", unit="second", organization=None)
     price.micros_per_unit *= factor
     prices.save(price, by=operator)
 
@@ -63,7 +63,7 @@ def test_a_job_whose_length_is_not_known_yet_keeps_its_price_too(funded, caller,
 
 def test_a_price_that_ended_still_settles_the_jobs_it_was_quoted_to(funded, caller, operator):
     running(caller)
-    price = Price.objects.get(model="wan-2.2-s2v", resolution="480p", organization=None)
+    price = Price.objects.get(model="wan-2.2-s2v", resolution="480p", unit="second", organization=None)
     with connection.cursor() as cursor:
         cursor.execute("SELECT now()")
         price.valid_to = cursor.fetchone()[0]
