@@ -141,7 +141,9 @@ def customer() -> Customer:
     organization = create_organization("Bench", owner)
     with transaction.atomic():
         ledger.grant(organization, 10**17, reference="bench", reason="bench")
-    limits = dict.fromkeys(["reads_per_second", "submits_per_minute", "queued", "running"], PLENTY)
+    limits = dict.fromkeys(
+        ["reads_per_second", "requests_per_second", "submits_per_minute", "queued", "running"], PLENTY
+    )
     Limits.objects.create(organization=organization, **limits)
     Route.objects.create(model=MODEL, provider="fake", organization=organization)
     _, text = keys.issue(organization, name="bench", by=owner, scopes=ALL_SCOPES)
