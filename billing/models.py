@@ -351,7 +351,9 @@ class Tier(models.Model):
     submits_per_minute = models.PositiveIntegerField()
     running = models.PositiveIntegerField("running jobs")
     queued = models.PositiveIntegerField("queued jobs")
-    reads_per_second = models.PositiveIntegerField()
+    reads_per_second = models.PositiveIntegerField("requests a second by one key")
+    requests_per_second = models.PositiveIntegerField("requests a second in all")
+    storage_bytes = models.BigIntegerField("bytes of kept files", validators=[MinValueValidator(0)])
     longest_seconds = models.PositiveIntegerField(
         null=True, blank=True, help_text="Blank: what the model allows."
     )
@@ -367,7 +369,9 @@ class Tier(models.Model):
 
 
 class Limits(models.Model):
-    """One organization's own limits. A blank one follows the tier."""
+    """One organization's own limits. A blank one follows the tier, and so do all from `until` on, but for the budget and
+    the credit limit: what a customer may owe does not change by the clock alone.
+    """
 
     organization = models.OneToOneField(
         Organization, on_delete=models.CASCADE, primary_key=True, related_name="+"
@@ -378,9 +382,19 @@ class Limits(models.Model):
     submits_per_minute = models.PositiveIntegerField(null=True, blank=True)
     running = models.PositiveIntegerField("running jobs", null=True, blank=True)
     queued = models.PositiveIntegerField("queued jobs", null=True, blank=True)
-    reads_per_second = models.PositiveIntegerField(null=True, blank=True)
+    reads_per_second = models.PositiveIntegerField("requests a second by one key", null=True, blank=True)
+    requests_per_second = models.PositiveIntegerField("requests a second in all", null=True, blank=True)
+    storage_bytes = models.BigIntegerField(
+        "bytes of kept files", null=True, blank=True, validators=[MinValueValidator(0)]
+    )
     longest_seconds = models.PositiveIntegerField(null=True, blank=True)
     allowed_models = models.JSONField(null=True, blank=True)
+    until = models.DateTimeField(
+        "own limits hold until",
+        null=True,
+        blank=True,
+        help_text="In UTC; blank: until they are changed. Budget and credit limit stay.",
+    )
 
     class Meta:
         verbose_name_plural = "limits"

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, Sum
+from django.db.models.functions import Now
 
 from accounts.models import Organization
 from billing.errors import BillingError, ModelNotAllowed, QuotaReached
@@ -21,6 +22,7 @@ from billing.models import Limits, Tier, Transfer, TransferKind
 Value = TypeVar("Value")
 
 CACHED_SECONDS = 30
+GB = 1000**3
 # Beyond this many organizations the cache of a process starts anew: bounded memory without bookkeeping.
 CACHED_ORGANIZATIONS = 10_000
 
@@ -32,6 +34,8 @@ class LimitsView:
     running: int
     queued: int
     reads_per_second: int
+    requests_per_second: int
+    storage_bytes: int
     longest_seconds: int | None
     allowed_models: frozenset[str] | None
 
@@ -105,9 +109,21 @@ def may_last(organization: Organization, length_ms: int) -> None:
         raise QuotaReached("clip_too_long", message)
 
 
+def may_keep(organization: Organization, kept_bytes: int, more_bytes: int) -> None:
+    """An organization's files may take only so much room; more uploads are refused, results of its jobs never."""
+    most = limits_of(organization).storage_bytes
+    if kept_bytes + more_bytes > most:
+        message = (
+            f"The files of this organization take {kept_bytes / GB:.3g} GB of {most / GB:.3g} GB;"
+            " this one has no room. Delete some, or ask for more."
+        )
+        raise QuotaReached("storage_full", message)
+
+
 def _read(organization: Organization) -> LimitsView:
     tier = tier_of(organization)
-    own = Limits.objects.filter(organization=organization).first() or Limits()
+    holds = Q(until=None) | Q(until__gt=Now())
+    own = Limits.objects.filter(holds, organization=organization).first() or Limits()
     models = _own_or(own.allowed_models, tier.allowed_models)
     return LimitsView(
         tier=tier.slug,
@@ -115,6 +131,8 @@ def _read(organization: Organization) -> LimitsView:
         running=_own_or(own.running, tier.running),
         queued=_own_or(own.queued, tier.queued),
         reads_per_second=_own_or(own.reads_per_second, tier.reads_per_second),
+        requests_per_second=_own_or(own.requests_per_second, tier.requests_per_second),
+        storage_bytes=_own_or(own.storage_bytes, tier.storage_bytes),
         longest_seconds=_own_or(own.longest_seconds, tier.longest_seconds),
         allowed_models=None if models is None else frozenset(models),
     )

@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -37,27 +37,36 @@ MINUTE_MS = 60_000
 SECOND_MS = 1000
 HOUR_MS = 3_600_000
 
-# Atomic in Redis: two processes cannot both take the last place. A refusal is not counted, so asking too
-# often does not prolong the wait. A counter without an expiry (somebody's PERSIST) gets one again.
-# Answers whether a place was taken, how many are used, and the milliseconds until the window ends.
+# Atomic in Redis: two processes cannot both take the last place, and of several counters all are taken or none. A
+# refusal is not counted, so asking too often does not prolong the wait. A counter without an expiry (somebody's
+# PERSIST) gets one again. Answers for each counter whether it had a place, how many are used, and the milliseconds
+# until its window ends.
 TAKE = """
-local used = tonumber(redis.call('GET', KEYS[1]) or '0')
-local left = redis.call('PTTL', KEYS[1])
-if used > 0 and left < 0 then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
-    left = tonumber(ARGV[2])
+local found, free = {}, true
+for n, key in ipairs(KEYS) do
+    local limit, window = tonumber(ARGV[2 * n - 1]), tonumber(ARGV[2 * n])
+    local used = tonumber(redis.call('GET', key) or '0')
+    local left = redis.call('PTTL', key)
+    if used > 0 and left < 0 then
+        redis.call('PEXPIRE', key, window)
+    end
+    if left <= 0 then
+        left = window
+    end
+    local room = used < limit
+    free = free and room
+    found[n] = {room and 1 or 0, used, left}
 end
-if left <= 0 then
-    left = tonumber(ARGV[2])
+if free then
+    for n, key in ipairs(KEYS) do
+        redis.call('INCR', key)
+        if found[n][2] == 0 then
+            redis.call('PEXPIRE', key, ARGV[2 * n])
+        end
+        found[n][2] = found[n][2] + 1
+    end
 end
-if used >= tonumber(ARGV[1]) then
-    return {0, used, left}
-end
-redis.call('INCR', KEYS[1])
-if used == 0 then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
-end
-return {1, used + 1, left}
+return found
 """
 # A request waits at most this long for Redis, and after a failure none asks again for a while: a dead Redis
 # costs one request in each process a fraction of a second every few seconds, not every request.
@@ -79,6 +88,20 @@ class Window:
     def wait(self) -> int:
         """0, or the milliseconds until a place is free again."""
         return 0 if self.taken else self.ends_ms
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a request asks for: a place among `limit` in a window, in the counter of `who`."""
+
+    name: str
+    who: str
+    limit: int
+    window_ms: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}:{self.who}"
 
 
 @dataclass(frozen=True)
@@ -112,19 +135,28 @@ class LocalWindows:
         self.lock = threading.Lock()
         self.windows: dict[str, tuple[int, float]] = {}
 
-    def take(self, name: str, limit: int, window_ms: int) -> Window:
+    def take(self, wanted: Sequence[Place]) -> list[Window]:
         now = time.monotonic()
         with self.lock:
             if len(self.windows) >= LOCAL_WINDOWS:
                 self.windows = {key: window for key, window in self.windows.items() if window[1] > now}
-            used, ends = self.windows.get(name, (0, 0.0))
-            if ends <= now:
-                used, ends = 0, now + window_ms / 1000
-            ends_ms = max(1, math.ceil((ends - now) * 1000))
-            if used >= limit:
-                return Window(taken=False, left=0, ends_ms=ends_ms)
-            self.windows[name] = (used + 1, ends)
-            return Window(taken=True, left=limit - used - 1, ends_ms=ends_ms)
+            found = [self._window(place, now) for place in wanted]
+            free = all(used < place.limit for place, (used, _) in zip(wanted, found, strict=True))
+            if free:
+                found = [(used + 1, ends) for used, ends in found]
+                self.windows |= {place.key: window for place, window in zip(wanted, found, strict=True)}
+        return [
+            Window(
+                taken=free or used < place.limit,
+                left=max(place.limit - used, 0),
+                ends_ms=max(1, math.ceil((ends - now) * 1000)),
+            )
+            for place, (used, ends) in zip(wanted, found, strict=True)
+        ]
+
+    def _window(self, place: Place, now: float) -> tuple[int, float]:
+        used, ends = self.windows.get(place.key, (0, 0.0))
+        return (used, ends) if ends > now else (0, now + place.window_ms / 1000)
 
 
 class Counter:
@@ -138,16 +170,22 @@ class Counter:
         self.local = LocalWindows()
         self.paused_until = 0.0
 
-    def take(self, name: str, limit: int, window_ms: int) -> Window:
-        """Takes one place in the window, if one is free."""
+    def take(self, wanted: Sequence[Place]) -> list[Window]:
+        """Takes one place in each window, if all have one free. One round trip."""
         if time.monotonic() >= self.paused_until:
             try:
-                taken, used, ends_ms = self.script(keys=[f"throttle:{name}"], args=[limit, window_ms])
-                return Window(taken=bool(taken), left=max(limit - used, 0), ends_ms=ends_ms)
+                found = self.script(
+                    keys=[f"throttle:{place.key}" for place in wanted],
+                    args=[number for place in wanted for number in (place.limit, place.window_ms)],
+                )
+                return [
+                    Window(taken=bool(taken), left=max(place.limit - used, 0), ends_ms=ends_ms)
+                    for place, (taken, used, ends_ms) in zip(wanted, found, strict=True)
+                ]
             except redis.RedisError as error:
                 self.paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
                 log.warning("rate limits are counted in this process only: %s", error)
-        return self.local.take(name, limit, window_ms)
+        return self.local.take(wanted)
 
 
 @cache
@@ -158,7 +196,7 @@ def counter() -> Counter:
 def submit_allowed(organization: Organization, key: ApiKey | None = None) -> None:
     """An organization may submit only so often a minute, over all its keys: more keys do not buy more."""
     limit = limits_of(organization).submits_per_minute
-    wait = _take("submits", str(organization.pk), limit, MINUTE_MS)
+    wait = _take(Place("submits", str(organization.pk), limit, MINUTE_MS))
     if wait:
         log.info("organization %s, key %s: over %d submits a minute", organization.pk, key and key.pk, limit)
         seconds = _seconds(wait)
@@ -169,7 +207,7 @@ def submit_allowed(organization: Organization, key: ApiKey | None = None) -> Non
 
 def free_allowed(organization: Organization, what: str, per_hour: int) -> None:
     """What costs nothing is had only so often an hour, and takes no place among the submits of a minute."""
-    wait = _take("free", f"{what}:{organization.pk}", per_hour, HOUR_MS)
+    wait = _take(Place("free", f"{what}:{organization.pk}", per_hour, HOUR_MS))
     if wait:
         minutes = -(-wait // MINUTE_MS)
         raise RateLimited(
@@ -178,21 +216,34 @@ def free_allowed(organization: Organization, what: str, per_hour: int) -> None:
 
 
 def read_allowed(caller: Caller) -> None:
-    """A key may ask only so often a second; a person in the dashboard counts like a key of their own."""
-    limit = limits_of(caller.organization).reads_per_second
+    """A key may ask only so often a second, and all keys of an organization together only so often.
+
+    A person in the dashboard counts like a key of their own.
+    """
+    limits = limits_of(caller.organization)
     who = f"key:{caller.key.pk}" if caller.key else f"user:{caller.user.pk if caller.user else ''}"
-    wait = _take("reads", f"{caller.organization.pk}:{who}", limit, SECOND_MS)
+    wait = _take(
+        Place("reads", f"{caller.organization.pk}:{who}", limits.reads_per_second, SECOND_MS),
+        Place("requests", str(caller.organization.pk), limits.requests_per_second, SECOND_MS),
+    )
     if wait:
-        raise RateLimited(f"Only {limit} requests a second are allowed.", retry_after=_seconds(wait))
+        message = (
+            f"Only {limits.reads_per_second} requests a second are allowed with one key,"
+            f" and {limits.requests_per_second} with all of the organization's."
+        )
+        raise RateLimited(message, retry_after=_seconds(wait))
 
 
-def _take(name: str, who: str, limit: int, window_ms: int) -> int:
+def _take(*wanted: Place) -> int:
     """0, or the milliseconds to wait."""
-    now = counter().take(f"{name}:{who}", limit, window_ms)
+    windows = counter().take(wanted)
     seen = _asked.get()
     if seen is not None:
-        seen.append(Standing(name, limit, window_ms, now))
-    return now.wait
+        seen += [
+            Standing(place.name, place.limit, place.window_ms, now)
+            for place, now in zip(wanted, windows, strict=True)
+        ]
+    return max(now.wait for now in windows)
 
 
 def _seconds(milliseconds: int) -> int:

@@ -20,7 +20,7 @@ from accounts.models import Organization
 from billing import ledger, quotas
 from billing.errors import BillingError
 from billing.quotes import Quote
-from jobs import fetch, media, settle, storage
+from jobs import fetch, media, room, settle, storage
 from jobs.errors import Invalid
 from jobs.events import transition
 from jobs.inputs import as_json, check_input
@@ -174,7 +174,11 @@ def fetched(organization: Organization, url: str, kind: Kind) -> Asset:
             raise Unfit(Failure(refusal.code, refusal.message, refusal.retryable)) from None
         _describe(asset, path, kind)
         storage.put(asset.key, path, content_type=asset.content_type)
-    asset.save(force_insert=True)
+    try:
+        room.keep(asset)
+    except Invalid as full:
+        storage.delete([asset.key])
+        raise Unfit(Failure(full.code, full.message)) from None
     return asset
 
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from accounts.tenancy import Caller
-from jobs import fetch, gallery, media, prepare, storage
+from jobs import fetch, gallery, media, prepare, room, storage
 from jobs.errors import Conflict, Invalid
 from jobs.media.results import UNDECIDED
 from jobs.models import Asset
@@ -62,7 +62,7 @@ def ticket(
         exact=exact,
     )
     asset.bytes, asset.sha256 = size, sha256
-    asset.save(force_insert=True)
+    room.keep(asset)
     return asset, put
 
 
@@ -127,9 +127,24 @@ def store(
             for chunk in file.chunks():
                 copy.write(chunk)
         _describe(asset, path)
-        storage.put(asset.key, path, content_type=asset.content_type or "application/octet-stream")
-    asset.save(force_insert=True)
+        _keep(asset, path)
     return asset
+
+
+def _keep(asset: Asset, path: Path) -> None:
+    """The row first, still pending: its room is taken, and whoever dies before the bytes are there leaves a file that
+    `finish` drops.
+    """
+    known, asset.status = asset.status, Asset.Status.PENDING
+    room.keep(asset)
+    try:
+        storage.put(asset.key, path, content_type=asset.content_type or "application/octet-stream")
+    except Exception:
+        asset.delete()
+        raise
+    if known != asset.status:
+        asset.status = known
+        asset.save(update_fields=["status"])
 
 
 def store_data(caller: Caller, value: str, *, role: str, asset_id: UUID | None = None) -> Asset:

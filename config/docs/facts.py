@@ -27,6 +27,7 @@ from providers.catalogue import Model
 
 NAME = re.compile(r"\{\{ ([a-z_]+) \}\}")
 MIB = 1024**2
+GB = 1000**3
 AWAY = "*This table cannot be read at the moment. `GET /v1/models` and the console know it.*"
 Fact = Callable[[], str]
 
@@ -65,7 +66,8 @@ def mib(size: int) -> str:
 
 # --- tables ----------------------------------------------------------------------------------------------------
 def tiers() -> str:
-    heads = ["tier", "bought so far", "submits a minute", "running jobs", "waiting jobs", "requests a second"]
+    heads = ["tier", "bought so far", "submits a minute", "running jobs", "waiting jobs"]
+    heads += ["requests a second by key", "in all", "files"]
     return table(
         heads,
         (
@@ -76,6 +78,8 @@ def tiers() -> str:
                 f"{tier.running:,}",
                 f"{tier.queued:,}",
                 f"{tier.reads_per_second:,}",
+                f"{tier.requests_per_second:,}",
+                f"{tier.storage_bytes / GB:,.0f} GB",
             ]
             for tier in Tier.objects.all()
         ),

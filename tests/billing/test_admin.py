@@ -106,6 +106,8 @@ class TestLimits:
             "running": 5,
             "queued": 100,
             "reads_per_second": 50,
+            "requests_per_second": 100,
+            "storage_bytes": 10**10,
         }
         assert console.post("/console/billing/tier/bronze/change/", form).status_code == 302
         entry = AuditEntry.objects.get(action="tier.change")

@@ -1,5 +1,9 @@
+import uuid
+from datetime import timedelta
+
 import pytest
 from django.db import transaction
+from django.db.models.functions import Now
 
 from billing import ledger, quotas
 from billing.errors import BillingError, ModelNotAllowed, QuotaReached
@@ -7,6 +11,19 @@ from billing.models import Limits, Tier
 from tests.billing.conftest import give
 
 USD = 1_000_000
+
+
+def test_own_limits_end_by_the_clock_and_the_budget_stays(org):
+    own = Limits.objects.create(organization=org, running=77, monthly_budget_micros=5)
+    Limits.objects.filter(pk=own.pk).update(until=Now() + timedelta(hours=1))
+    assert quotas.limits_of(org).running == 77
+    Limits.objects.filter(pk=own.pk).update(until=Now() - timedelta(seconds=1))
+    quotas.forget()
+    assert quotas.limits_of(org).running == 2
+    give(org, "10")
+    with pytest.raises(BillingError) as refusal, transaction.atomic():
+        ledger.hold(org, job_id=uuid.uuid4(), amount_micros=6)
+    assert refusal.value.code == "monthly_budget"
 
 
 def pay(organization, usd: int, reference: str = "payment") -> None:

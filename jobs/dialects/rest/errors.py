@@ -174,6 +174,9 @@ ERRORS: Final[dict[str, Entry]] = {
     "clip_too_long": Entry(
         402, "The organization's videos may not be this long.", "Cut it, or ask for more."
     ),
+    "storage_full": Entry(
+        422, "The organization's files take all the room they may.", "Delete some, or ask for more."
+    ),
     "model_not_allowed": Entry(
         402, "The organization may not use this model.", "Choose another, or ask for it."
     ),
@@ -265,7 +268,7 @@ UNFIT: Final[dict[str, tuple[str, str]]] = {
 }
 
 FILE_CODES: Final = (
-    *("file_empty", "file_too_large", "content_type_invalid", "not_media", "media_too_long"),
+    *("file_empty", "file_too_large", "storage_full", "content_type_invalid", "not_media", "media_too_long"),
     *("image_unreadable", "image_too_large", "image_too_small", "audio_unreadable", "audio_empty"),
     *("video_unreadable", "video_too_large", "video_too_small"),
 )

@@ -25,7 +25,7 @@ def _patient(monkeypatch):
 def limited(org):
     drive.fund(org)
     drive.fake_route(org)
-    Limits.objects.create(organization=org, reads_per_second=5, submits_per_minute=2)
+    Limits.objects.create(organization=org, reads_per_second=5, requests_per_second=8, submits_per_minute=2)
     quotas.forget()
     return org
 
@@ -38,10 +38,10 @@ def left(answer) -> dict[str, int]:
 
 def test_every_answer_says_what_is_left(limited, api):
     first = api.get("/v1/balance")
-    assert first["RateLimit-Policy"] == '"reads";q=5;w=20'
-    assert left(first) == {"reads": 4}
-    assert left(api.get("/v1/jobs?limit=many")) == {"reads": 3}
-    assert left(api.get("/v1/jobs/00000000-0000-7000-8000-000000000000")) == {"reads": 2}
+    assert first["RateLimit-Policy"] == '"reads";q=5;w=20, "requests";q=8;w=20'
+    assert left(first) == {"reads": 4, "requests": 7}
+    assert left(api.get("/v1/jobs?limit=many")) == {"reads": 3, "requests": 6}
+    assert left(api.get("/v1/jobs/00000000-0000-7000-8000-000000000000")) == {"reads": 2, "requests": 5}
 
 
 def test_too_many_is_429_with_the_time_to_wait(limited, api):
@@ -49,18 +49,23 @@ def test_too_many_is_429_with_the_time_to_wait(limited, api):
         assert api.get("/v1/balance").status_code == 200
     refused = api.get("/v1/balance")
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
-    assert left(refused) == {"reads": 0}
+    assert left(refused)["reads"] == 0
     assert 1 <= int(refused["Retry-After"]) <= 20
     other = api_client(make_key(limited))
-    assert left(other.get("/v1/balance")) == {"reads": 4}  # another key has its own
+    assert left(other.get("/v1/balance")) == {"reads": 4, "requests": 2}  # another key has its own
+    assert [other.get("/v1/balance").status_code for _ in range(3)] == [
+        200,
+        200,
+        429,
+    ]  # all keys together have 8
 
 
 def test_an_order_counts_against_the_organization_too(limited, api):
     inputs = {role: str(drive.asset(limited, role).id) for role in ("image", "audio")}
     order = {"model": "wan-2.2-s2v", "inputs": inputs}
     first = api.post("/v1/jobs", order, format="json")
-    assert (first.status_code, left(first)) == (202, {"reads": 4, "submits": 1})
-    assert first["RateLimit-Policy"] == '"reads";q=5;w=20, "submits";q=2;w=60'
+    assert (first.status_code, left(first)) == (202, {"reads": 4, "requests": 7, "submits": 1})
+    assert first["RateLimit-Policy"] == '"reads";q=5;w=20, "requests";q=8;w=20, "submits";q=2;w=60'
     assert left(api_client(make_key(limited)).post("/v1/jobs", order, format="json"))["submits"] == 0
     refused = api.post("/v1/jobs", order, format="json")
     assert (refused.status_code, left(refused)["submits"]) == (429, 0)

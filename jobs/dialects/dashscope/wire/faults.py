@@ -21,6 +21,7 @@ CODES = (
     ("url_too_large", "InvalidFile.Size"),
     ("url_", "InvalidURL"),
     ("file_too_large", "InvalidFile.Size"),
+    ("storage_full", "InvalidFile.Size"),
     ("file_empty", "InvalidFile.Size"),
     ("file_", "InvalidURL"),
     ("audio_", "InvalidURL"),

@@ -43,6 +43,7 @@ INTERNAL = Problem(500, "internal_error", "Something went wrong on our side. Ple
 BY_CODE = {
     "parameter_missing": (400, "validation_error"),
     "file_too_large": (413, "invalid_request"),
+    "storage_full": (413, "invalid_request"),
     "insufficient_funds": (402, "payment_required"),
     "key_spend_cap": (402, "limit_exceeded"),
     "monthly_budget": (402, "limit_exceeded"),

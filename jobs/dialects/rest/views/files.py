@@ -83,7 +83,7 @@ class Tickets(FileView):
         tag="Files",
         body=schemas.ANNOUNCED,
         answers={201: Answer("Where to send it.", schemas.TICKET)},
-        refusals=("file_too_large", "content_type_invalid", "storage_unavailable"),
+        refusals=("file_too_large", "storage_full", "content_type_invalid", "storage_unavailable"),
     )
     def post(self, request: Request) -> Response:
         """For files that should not pass through here: the address leads straight to the store. It takes exactly the

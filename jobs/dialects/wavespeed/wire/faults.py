@@ -33,6 +33,7 @@ INTERNAL = Fault(500, "internal", INTERNAL_MESSAGE)
 BY_CODE = {
     "model_unknown": 404,
     "file_too_large": 413,
+    "storage_full": 413,
     "insufficient_funds": 402,
     "key_spend_cap": 402,
     "monthly_budget": 402,
