@@ -289,6 +289,10 @@ class Attempt(models.Model):
                 fields=["route_id"], name="attempt_open", condition=Q(status__in=sorted(ATTEMPT_OPEN))
             ),
             models.Index(fields=["external_id"], name="attempt_external", condition=~Q(external_id="")),
+            # How long a route took lately.
+            models.Index(
+                fields=["route_id", "-finished_at"], name="attempt_lately", condition=Q(status="succeeded")
+            ),
         ]
 
     def __str__(self) -> str:

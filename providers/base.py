@@ -197,7 +197,11 @@ class Adapter(Protocol):
     """
 
     slug: str
+    # How often an order is asked about at most, and how rarely at least; between them the expected end decides.
     poll_seconds: float
+    rarest_seconds: float = 0.0
+    # Whether each id costs a question of its own, so that none waits for another's answer.
+    asks_each: bool = False
     account: Account
     # How long `submit` may take, the upload of inputs included.
     submit_seconds: float = 30.0

@@ -12,8 +12,10 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -39,6 +41,8 @@ CONNECT_SECONDS = 8.0
 CHUNK = 256 * 1024
 # How many questions a batch has on the wire at once, where the vendor sets no pace.
 AT_ONCE = 32
+# Connections to one address that stay open where many are asked all the time.
+KEPT = 256
 LONGEST_PAUSE = 300.0
 SETTLED = timedelta(minutes=2)
 NOTE = 400
@@ -53,6 +57,35 @@ UNAUTHORIZED, UNPAID, FORBIDDEN, MISSING, MANY, AWAY = 401, 402, 403, 404, 429, 
 Complaint = Callable[[int, Any], ProviderError | None]
 
 
+# The clients of a process that asks again and again, by address; None where a conversation ends with its connections.
+_kept: ContextVar[dict[str, httpx.AsyncClient] | None] = ContextVar("kept", default=None)
+
+
+@asynccontextmanager
+async def kept_connections() -> AsyncIterator[None]:
+    """Within it, conversations with a vendor go on over the connections of those before. One event loop throughout."""
+    clients: dict[str, httpx.AsyncClient] = {}
+    before = _kept.set(clients)
+    try:
+        yield
+    finally:
+        _kept.reset(before)
+        for client in clients.values():
+            await client.aclose()
+
+
+def _client(most: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=_tls(),
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+        # Several accounts may share a client; nothing of one goes with another's requests.
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
 class Upstream:
     """A conversation with one vendor on one account; use it as an asynchronous context."""
 
@@ -63,19 +96,20 @@ class Upstream:
         self.base_url = (account.base_url or base_url).rstrip("/")
         self.complaint = complaint
         self.headers = {"User-Agent": "Voicereel/1", "Accept-Encoding": "identity", **headers}
-        self.http = httpx.AsyncClient(
-            verify=_tls(),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=AT_ONCE * 2, max_keepalive_connections=AT_ONCE),
-        )
+        self.kept = _kept.get()
+        self.http = _client(AT_ONCE * 2) if self.kept is None else self._shared(self.kept)
+
+    def _shared(self, kept: dict[str, httpx.AsyncClient]) -> httpx.AsyncClient:
+        if self.base_url not in kept:
+            kept[self.base_url] = _client(KEPT)
+        return kept[self.base_url]
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.http.aclose()
+        if self.kept is None:
+            await self.http.aclose()
 
     async def ask(
         self,

@@ -23,6 +23,8 @@ SLACK_MS = 60_000
 class DashScopeAdapter(Adapter):
     slug = "dashscope"
     poll_seconds = 15.0
+    rarest_seconds = 60.0
+    asks_each = True
     submit_seconds = 300.0
     limits = Limits(max_running=1, submits_per_second=5, queries_per_second=20)
     bounds = wire.BOUNDS

@@ -17,6 +17,8 @@ UPLOAD_SECONDS = 240.0
 class InferenceShAdapter(Adapter):
     slug = "inferencesh"
     poll_seconds = 5.0
+    rarest_seconds = 20.0
+    asks_each = True
     submit_seconds = 300.0
     bounds = wire.BOUNDS
     customers_keys = True

@@ -19,6 +19,8 @@ SLACK_SECONDS = 60.0
 class OpenAIVideosAdapter(Adapter):
     slug = "openai_videos"
     poll_seconds = 3.0
+    rarest_seconds = 20.0
+    asks_each = True
     submit_seconds = 60.0
     bounds = wire.BOUNDS
     ours = True

@@ -19,6 +19,8 @@ HISTORY_PAGES = 30
 class WaveSpeedAdapter(Adapter):
     slug = "wavespeed"
     poll_seconds = 3.0
+    rarest_seconds = 20.0
+    asks_each = True
     submit_seconds = 300.0
     bounds = wire.BOUNDS
     customers_keys = True

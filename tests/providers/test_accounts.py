@@ -6,6 +6,7 @@ import time
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from jobs.models import Attempt
@@ -164,8 +165,11 @@ def test_polls_beyond_the_accounts_queries_wait_without_counting_as_failed(order
     now, wait = drive.poll._within_limits(adapter("fake", account.pk), account.pk, asked)
     assert (len(now), wait) == (8, 0.0)
     assert drive.poll._within_limits(adapter("fake", account.pk), account.pk, now)[0] == []
+    Attempt.objects.update(lease_until=None)
+    assert drive.async_to_sync(drive.poll.poll_due)() == 12
     assert set(Attempt.objects.values_list("poll_failures", flat=True)) == {0}
     assert not Attempt.objects.exclude(lease_until=None).exists()
+    assert not Attempt.objects.filter(due_at__lte=timezone.now()).exists()
 
 
 def test_a_long_queue_for_a_full_account_does_not_hide_what_could_start(

@@ -15,11 +15,12 @@ from django.db import close_old_connections
 from jobs import poll
 from jobs.couriers import Couriers
 from jobs.sweep import Sweeper
+from providers.upstream import kept_connections
 
 log = logging.getLogger(__name__)
 
-POLL_PAUSE = 0.2
-POLLS_AT_ONCE = 4
+# Between two looks at what is due, and at what was answered meanwhile.
+POLL_PAUSE = 0.1
 UNKNOWN_PAUSE = 1.0
 SWEEP_PAUSE = 1.0
 
@@ -38,25 +39,20 @@ async def repeat(step: Callable[[], Awaitable[object]], pause: float, stop: asyn
             continue
 
 
-async def overlap(
-    step: Callable[[], Awaitable[object]], pause: float, stop: asyncio.Event, *, most: int
-) -> None:
-    """As `repeat`, but up to `most` calls run at once: one slow provider does not keep the others waiting."""
-    await asyncio.gather(*(repeat(step, pause * most, stop) for _ in range(most)))
-
-
 async def main() -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    sweeper = Sweeper()
+    sweeper, polling = Sweeper(), poll.Polling()
     log.info("polling")
-    await asyncio.gather(
-        overlap(poll.poll_due, POLL_PAUSE, stop, most=POLLS_AT_ONCE),
-        repeat(poll.resolve_unknown, UNKNOWN_PAUSE, stop),
-        repeat(sync_to_async(sweeper.tick), SWEEP_PAUSE, stop),
-        repeat(Couriers().round, 0, stop),
-    )
+    async with kept_connections():
+        await asyncio.gather(
+            repeat(polling.round, POLL_PAUSE, stop),
+            repeat(poll.resolve_unknown, UNKNOWN_PAUSE, stop),
+            repeat(sync_to_async(sweeper.tick), SWEEP_PAUSE, stop),
+            repeat(Couriers().round, 0, stop),
+        )
+        await polling.close()
     sweeper.close()
 
 
