@@ -5,7 +5,7 @@ BIN = .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format lock openapi fuzz ledger clean
+.PHONY: help install demo up test lint format lock openapi fuzz ledger drills clean
 
 help:  ## print these targets
 	@echo "Voicereel: one picture and one voice become a video."
@@ -54,6 +54,10 @@ fuzz:  ## throw 2,000 made-up requests and more at /v1 (FUZZ_SEED=number)
 ledger:  ## walk 10,000 random steps through the books (ARGS=--hypothesis-seed=number)
 	$(BOOTSTRAP) test
 	@LEDGER=full exec $(BIN)/python -m pytest -s --timeout=3600 tests/billing/test_ledger_machine.py $(ARGS)
+
+drills:  ## drop the answers of 1,000 orders, and see none ordered twice or given back early
+	$(BOOTSTRAP) test
+	@DRILLS=full exec $(BIN)/python -m pytest -s tests/faults/test_lost_answers.py $(ARGS)
 
 clean:  ## remove what these targets installed; data in .voicereel stays
 	rm -rf .venv .uv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles
