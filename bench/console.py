@@ -85,7 +85,8 @@ def child(postgres: Postgres, redis: Redis, jobs: int) -> Child:
     marker = postgres.directory / f"{name}.filled"
     if not marker.exists():
         postgres.make_database(name)
-        subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], env=environment, check=True)
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], env=environment, check=True)
+    if not marker.exists():
         started = time.monotonic()
         seed_big.seed(postgres.url(name), jobs)
         print(f"{jobs:,} jobs filled in {time.monotonic() - started:.0f} s", flush=True)

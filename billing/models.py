@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, BillingMode, Organization
 from accounts.tenancy import OrgQuerySet
+from billing.alert_models import Alert, AlertPlan
 from billing.control_models import Difference, Proposal, Reconciliation
 from billing.gateway_models import (
     AutoTopUp,
@@ -29,6 +30,8 @@ from billing.money import format_usd
 
 # Django finds models here.
 __all__ = [
+    "Alert",
+    "AlertPlan",
     "AutoTopUp",
     "Customer",
     "Difference",

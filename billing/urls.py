@@ -19,6 +19,7 @@ urlpatterns = [
     path("billing/auto-topup", views.auto_topup, name="auto_topup"),
     path("billing/auto-topup/off", views.auto_topup_off, name="auto_topup_off"),
     path("billing/subscribe", views.subscribe, name="subscribe"),
+    path("billing/alerts", views.set_alerts, name="set_alerts"),
     path("billing/portal", views.portal, name="billing_portal"),
     path("billing/stripe/webhook", views.stripe_webhook, name="stripe_webhook"),
 ]

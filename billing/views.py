@@ -24,6 +24,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import BillingMode
 from accounts.tenancy import Caller, org_view
 from billing import (
+    alerts,
     autotopup,
     customers,
     gateway,
@@ -38,7 +39,7 @@ from billing import (
 )
 from billing.context import shown
 from billing.errors import BillingError
-from billing.forms import AutoTopUpForm, TopUpForm
+from billing.forms import AlertForm, AutoTopUpForm, TopUpForm
 from billing.gateway_models import Customer, TopUp, TopUpStatus
 from billing.models import Price
 from billing.money import format_usd
@@ -209,13 +210,40 @@ class PriceLine:
 @org_view("billing:read")
 def plan_page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """What the organization may do, in words, and what it pays."""
+    wanted = alerts.plan_of(caller.organization)
+    initial = {
+        "budget": "" if wanted.budget_micros is None else format_usd(wanted.budget_micros),
+        "low_balance": "" if wanted.low_balance_micros is None else format_usd(wanted.low_balance_micros),
+    }
+    return _plan(request, caller, AlertForm(initial=initial))
+
+
+@require_POST
+@org_view("billing:write")
+def set_alerts(request: HttpRequest, caller: Caller) -> HttpResponse:
+    form = AlertForm(request.POST)
+    if not form.is_valid():
+        return _plan(request, caller, form, status=UNUSABLE)
+    given = form.cleaned_data
+    try:
+        alerts.set_plan(caller, budget_micros=given["budget"], low_balance_micros=given["low_balance"])
+    except BillingError as error:
+        form.add_error(None, error.message)
+        return _plan(request, caller, form, status=UNUSABLE)
+    messages.success(request, "Your alerts are saved.")
+    return redirect("plan")
+
+
+def _plan(request: HttpRequest, caller: Caller, form: AlertForm, *, status: int = 200) -> HttpResponse:
     context = {
         "section": "billing",
         "tab": "plan",
         "limits": quotas.limits_of(caller.organization),
+        "spending": usage.this_month(caller.organization, alerts.budget_of(caller.organization)),
+        "alert_form": form,
         "prices": [PriceLine.of(price) for price in quotes.price_list(caller.organization)],
     }
-    return render(request, "billing/plan.html", context)
+    return render(request, "billing/plan.html", context, status=status)
 
 
 # --- what was used ---

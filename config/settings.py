@@ -323,6 +323,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-answers": {"task": "jobs.forget_answers", "schedule": 3600},
     "expire-assets": {"task": "jobs.expire_assets", "schedule": 3600},
     "forget-deliveries": {"task": "jobs.forget_deliveries", "schedule": 3600},
+    "look-for-alerts": {"task": "billing.look_for_alerts", "schedule": 60},
     "forget-requests": {"task": "jobs.forget_requests", "schedule": 600},
     "finish-uploads": {"task": "jobs.finish_uploads", "schedule": 3600},
 }

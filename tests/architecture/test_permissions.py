@@ -234,6 +234,7 @@ PAGES: dict[str, list[Page]] = {
     "usage.csv": [Page("get", EVERYBODY - {"viewer"})],
     "billing/topups": [Page("post", PAYERS)],
     "billing/card": [Page("post", PAYERS)],
+    "billing/alerts": [Page("post", PAYERS)],
     "billing/auto-topup": [Page("post", PAYERS)],
     "billing/auto-topup/off": [Page("post", PAYERS)],
     "billing/subscribe": [Page("post", PAYERS)],
