@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts.models import Organization
 from accounts.seals import Seal, SealBroken
-from jobs.models import SigningSecret
+from jobs.sealed import SigningSecret
 
 __all__ = ["SealBroken", "kept_secret", "seal", "unseal"]
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from jobs.models import PlatformKey
+from jobs.sealed import PlatformKey
 from jobs.secrets import SealBroken, seal, unseal
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from django.test import Client
 from django.test.utils import override_settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from jobs.models import Delivery, PlatformKey, WebhookEndpoint
+from jobs.models import Delivery, WebhookEndpoint
+from jobs.sealed import PlatformKey
 from tests.dialects.rest.hooks import Hook
 from tests.jobs import drive
 from tests.jobs.database_clock import DatabaseClock

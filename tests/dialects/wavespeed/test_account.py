@@ -8,7 +8,8 @@ import pytest
 
 from accounts.models import ApiKey
 from billing import ledger
-from jobs.models import Asset, SigningSecret
+from jobs.models import Asset
+from jobs.sealed import SigningSecret
 from jobs.storage import asset_url
 from providers.models import Route
 from tests.dialects.wavespeed.conftest import S2V

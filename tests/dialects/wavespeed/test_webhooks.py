@@ -8,7 +8,8 @@ import time
 import pytest
 from django.test.utils import override_settings
 
-from jobs.models import Delivery, Job, SigningSecret
+from jobs.models import Delivery, Job
+from jobs.sealed import SigningSecret
 from jobs.secrets import SealBroken, seal, unseal
 from tests.dialects.wavespeed.conftest import S2V
 from tests.dialects.wavespeed.receiver import Receiver, verify
