@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 MINUTE_MS = 60_000
 SECOND_MS = 1000
 HOUR_MS = 3_600_000
+# Tries of a password in a window. All addresses together have more, so that one of them locks nobody else out.
+GUESSES = 10
+GUESSES_OF_ALL = 200
+GUESSES_MS = 10 * MINUTE_MS
 
 # Atomic in Redis: two processes cannot both take the last place, and of several counters all are taken or none. A
 # refusal is not counted, so asking too often does not prolong the wait. A counter without an expiry (somebody's
@@ -232,6 +236,19 @@ def read_allowed(caller: Caller) -> None:
             f" and {limits.requests_per_second} with all of the organization's."
         )
         raise RateLimited(message, retry_after=_seconds(wait))
+
+
+def guess_allowed(what: str, address: str) -> None:
+    """A password may be tried only so often: from one address, and from all of them together."""
+    wait = _take(
+        Place("guesses", f"{what}:{address}", GUESSES, GUESSES_MS),
+        Place("guesses", what, GUESSES_OF_ALL, GUESSES_MS),
+    )
+    if wait:
+        minutes = -(-wait // MINUTE_MS)
+        raise RateLimited(
+            f"That was tried too often. Try again in {minutes} min.", retry_after=_seconds(wait)
+        )
 
 
 def _take(*wanted: Place) -> int:

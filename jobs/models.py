@@ -467,3 +467,32 @@ class DeliveryTry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.delivery_id}: {self.status}"
+
+
+class ShareQuerySet(OrgQuerySet["Share"]):
+    def working(self) -> ShareQuerySet:
+        """Those that still open a video, as far as they themselves are asked; the video may be gone."""
+        return self.filter(revoked_at=None, expires_at__gt=Now())
+
+
+class Share(models.Model):
+    """A link that shows one video to whoever has it. Only the digest of its token is kept; a password is hashed."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    job = models.ForeignKey(Job, models.CASCADE, related_name="shares")
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the token, in hexadecimal.")
+    title = models.CharField(max_length=100, blank=True, help_text="What viewers read above the video.")
+    password = models.CharField(
+        max_length=128, blank=True, help_text="Hashed; blank where none is asked for."
+    )
+    views = models.PositiveBigIntegerField(default=0)
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = ShareQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return str(self.id)

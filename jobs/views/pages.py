@@ -15,12 +15,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.tenancy import Caller, org_view
-from jobs import gallery, storage
+from jobs import gallery, shares, storage
 from jobs.cancel import cancel
 from jobs.errors import JobError
 from jobs.events import job_events
 from jobs.models import Asset, Job
 from jobs.views import words
+from jobs.views.share_form import ShareForm
 from providers import catalogue
 
 PAGE = 20
@@ -160,6 +161,7 @@ def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
     files = Asset.objects.live().filter(job=job, origin=Asset.Origin.OUTPUT)
     outputs = {asset.role: asset for asset in files}
     video, poster = outputs.get("video"), outputs.get("poster")
+    can_share = bool(video) and caller.can("jobs:write")
     return {
         "row": _row(job, _address(poster) if poster else ""),
         "job": job,
@@ -170,6 +172,8 @@ def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
         "advice": words.advice(job),
         "settings": words.settings(job),
         "can_write": caller.can("jobs:write"),
+        "share_form": ShareForm() if can_share else None,
+        "shared": shares.working(job) if can_share else [],
     }
 
 

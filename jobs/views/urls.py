@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs.views import keys, pages, providers, public, requests, studio, webhooks
+from jobs.views import keys, pages, providers, public, requests, shares, studio, webhooks
 
 urlpatterns = [
     path("", public.home, name="home"),
@@ -27,6 +27,11 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/live", pages.job_live, name="job_live"),
     path("jobs/<uuid:job_id>/cancel", pages.job_cancel, name="job_cancel"),
     path("jobs/<uuid:job_id>/delete", pages.job_delete, name="job_delete"),
+    path("jobs/<uuid:job_id>/shares", shares.share_make, name="share_make"),
+    path("jobs/<uuid:job_id>/shares/<uuid:share_id>/revoke", shares.share_revoke, name="share_revoke"),
+    path("s/<str:token>", shares.share_page, name="share"),
+    path("s/<str:token>/video", shares.share_video, name="share_video"),
+    path("s/<str:token>/poster", shares.share_poster, name="share_poster"),
     path("keys", keys.key_list, name="keys"),
     path("keys/<uuid:key_id>", keys.key_page, name="key"),
     path("keys/<uuid:key_id>/rotate", keys.key_rotate, name="rotate_key"),

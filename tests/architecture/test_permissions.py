@@ -16,7 +16,7 @@ from accounts import keys
 from accounts.scopes import ALL_SCOPES
 from billing.models import TopUp
 from jobs import storage, webhooks
-from jobs.models import Asset, Delivery, Job
+from jobs.models import Asset, Delivery, Job, Share
 from jobs.requested import ApiRequest
 from jobs.states import Status
 from providers.models import ProviderAccount
@@ -39,11 +39,14 @@ OPEN = {
 }
 # Third-party rooms with doors of their own; accounts' tests walk through sign-in and sign-up.
 ELSEWHERE = ("console/", "accounts/")
-# Addresses that authorise themselves by a signed token; tests/jobs/test_files*.py tamper with those.
+# Addresses that authorise themselves by a token; tests/jobs/test_files*.py and test_shares.py tamper with those.
 SIGNED = {
     "files/<uuid:asset_id>/<str:token>/<str:name>",
     "storage/<str:token>",
     "invitations/<str:token>",
+    "s/<str:token>",
+    "s/<str:token>/video",
+    "s/<str:token>/poster",
     "uploads/<str:token>",
     "infsh/uploads/<str:token>",
     "api/v1/uploads/form",
@@ -226,6 +229,8 @@ PAGES: dict[str, list[Page]] = {
     "jobs/<uuid:job_id>/live": [Page("get", EVERYBODY, stranger=404)],
     "jobs/<uuid:job_id>/cancel": [Page("post", MAKERS, stranger=404)],
     "jobs/<uuid:job_id>/delete": [Page("post", MAKERS, stranger=404)],
+    "jobs/<uuid:job_id>/shares": [Page("post", MAKERS, stranger=404)],
+    "jobs/<uuid:job_id>/shares/<uuid:share_id>/revoke": [Page("post", MAKERS, stranger=404)],
     "billing": [Page("get", EVERYBODY - {"viewer"})],
     "billing/plan": [Page("get", EVERYBODY - {"viewer"})],
     "billing/statement": [Page("get", EVERYBODY - {"viewer"})],
@@ -334,6 +339,9 @@ def things(org, alice, bob):
         lane=str(endpoint.pk),
         status=Delivery.Status.FAILED,
     )
+    share = Share.objects.create(
+        organization=org, job=job, digest="0" * 64, expires_at="2030-01-01T00:00:00Z"
+    )
     entry = ApiRequest.objects.create(
         organization=org,
         request_id="request-of-acme",
@@ -344,6 +352,7 @@ def things(org, alice, bob):
         at="2026-01-01T00:00:00Z",
     )
     return {
+        "<uuid:share_id>": str(share.pk),
         "<uuid:entry_id>": str(entry.pk),
         "<uuid:job_id>": str(job.pk),
         "<uuid:endpoint_id>": str(endpoint.pk),

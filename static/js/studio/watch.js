@@ -101,6 +101,9 @@ export class Watch extends EventTarget {
       const download = this.part("download");
       download.href = `${state.video.url}?download`;
       download.hidden = false;
+      const share = this.part("share");
+      share.href = `${state.page}#share`;
+      share.hidden = false;
     } else {
       this.reel.stop();
       if (state.error) showProblem(this.part("error"), new Problem(state.error, 0));
