@@ -66,8 +66,10 @@ class UserAdmin(Page[User]):
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:  # noqa: FBT001
         super().save_model(request, obj, form, change)
         key_cache.forget(ApiKey.objects.filter(created_by=obj))
+        before = {name: form.initial.get(name) for name in form.changed_data}
         after = {name: form.cleaned_data[name] for name in form.changed_data}
-        audit.record("user.change", by=operator(request), target=obj, after=after, request=request)
+        by = operator(request)
+        audit.record("user.change", by=by, target=obj, before=before, after=after, request=request)
 
 
 @admin.register(Organization)

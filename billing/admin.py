@@ -166,7 +166,7 @@ class PriceAdmin(Page[Price]):
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001
         before = prices.facts(Price.objects.get(pk=obj.pk)) if change else None
-        prices.save(obj, by=operator(request), before=before)
+        prices.save(obj, by=operator(request), before=before, request=request)
 
     def changeform_view(
         self,

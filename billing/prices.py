@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.http import HttpRequest
 
 from accounts import audit
 from billing.errors import BillingError
@@ -23,7 +24,9 @@ class PriceOverlap(BillingError):
         super().__init__("price_overlap", message)
 
 
-def save(price: Price, *, by: audit.Actor, before: dict[str, Any] | None = None) -> Price:
+def save(
+    price: Price, *, by: audit.Actor, before: dict[str, Any] | None = None, request: HttpRequest | None = None
+) -> Price:
     """Writes a new or changed price unless another one for the same thing is valid at the same time."""
     with transaction.atomic():
         _lock()
@@ -34,7 +37,13 @@ def save(price: Price, *, by: audit.Actor, before: dict[str, Any] | None = None)
         action = "price.change" if price.pk else "price.add"
         price.save()
         audit.record(
-            action, by=by, target=price, organization=price.organization, before=before, after=facts(price)
+            action,
+            by=by,
+            target=price,
+            organization=price.organization,
+            before=before,
+            after=facts(price),
+            request=request,
         )
     return price
 

@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.console import Audited, LongList, Page, ReadOnly, one_of, operator
+from accounts.console import Audited, LongList, Page, ReadOnly, facts, one_of, operator
 from providers import catalogue, policy, vault
 from providers.bounds import bounds_of
 from providers.models import ProviderAccount, Render, Route, RoutingPolicy
@@ -50,7 +50,8 @@ class ProviderAccountAdmin(Page[ProviderAccount]):
         return switch_of(account)
 
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: Any) -> None:
-        """Audited: the names of what changed, never a key."""
+        """Audited: what changed, of a key only that it did."""
+        stored = ProviderAccount.objects.filter(pk=obj.pk).first()
         _unkilled(obj, form)
         vault.keep(obj, key=form.cleaned_data["key"], secret=form.cleaned_data["secret"])
         super().save_model(request, obj, form, change)
@@ -58,7 +59,9 @@ class ProviderAccountAdmin(Page[ProviderAccount]):
             "provider_account.change" if change else "provider_account.add",
             by=operator(request),
             target=obj,
-            after={"name": str(obj), "changed": sorted(form.changed_data)},
+            organization=obj.organization,
+            before=facts(stored) if stored else None,
+            after={**facts(obj), "changed": sorted(form.changed_data)},
             request=request,
         )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, TypeVar
+from datetime import date
+from typing import Any, ClassVar, TypeVar
 
 from django.contrib import admin
 from django.db import models, transaction
 from django.forms.models import model_to_dict
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminURLInputWidget
 
 from accounts import audit
 from accounts.models import User
@@ -21,6 +23,10 @@ Parent = TypeVar("Parent", bound=models.Model)
 class Page(ModelAdmin, admin.ModelAdmin[Row]):  # type: ignore[misc]  # theirs is not generic
     list_per_page = 50
     list_filter_sheet = False
+    formfield_overrides: ClassVar[Any] = {
+        **ModelAdmin.formfield_overrides,
+        models.URLField: {"widget": UnfoldAdminURLInputWidget, "assume_scheme": "https"},
+    }
 
 
 class Table(TabularInline, admin.TabularInline[Row, Parent]):  # type: ignore[misc]  # theirs has no types
@@ -84,7 +90,10 @@ def operator(request: HttpRequest) -> User:
 
 def facts(row: models.Model) -> dict[str, Any]:
     """A row as JSON, for the audit record."""
-    return {
-        name: str(value) if isinstance(value, uuid.UUID) else value
-        for name, value in model_to_dict(row).items()
-    }
+    return {name: _plain(value) for name, value in model_to_dict(row).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, uuid.UUID) else value
