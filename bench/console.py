@@ -29,7 +29,7 @@ from config.embedded.postgres import Postgres
 from config.embedded.redis import Redis
 
 SMALL = 50_000
-TIMES = 12
+TIMES = int(os.environ.get("TIMES", "12"))
 CHOICES = 12  # of each filter
 QUERIES, P95_MS, RATIO = 12, 300, 1.5
 SETTINGS = {

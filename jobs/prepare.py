@@ -121,6 +121,11 @@ def look_into(asset: Asset, kind: Kind | None) -> Asset:
         raise _refuse(
             asset, "file_too_large", f"The file has {size} bytes; {settings.UPLOAD_MAX_BYTES} are allowed."
         )
+    if size > asset.bytes:
+        try:
+            room.found_larger(asset, size)
+        except Invalid as full:
+            raise _refuse(asset, full.code, full.message) from None
     with tempfile.TemporaryDirectory(prefix="voicereel-probe-") as folder:
         path = Path(folder) / "input"
         storage.fetch(asset.key, path)

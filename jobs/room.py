@@ -24,12 +24,31 @@ def keep(asset: Asset) -> None:
     Two uploads of one organization wait for each other here, and nothing else does: the lock is its own.
     """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"room:{asset.organization_id}"]
-            )
-        try:
-            quotas.may_keep(asset.organization, used(asset.organization), asset.bytes)
-        except QuotaReached as full:
-            raise Invalid(full.code, full.message, field="file") from None
+        _check(asset, asset.bytes)
         asset.save(force_insert=True)
+
+
+def found_larger(asset: Asset, size: int) -> None:
+    """More bytes lie there than were announced: they count from now on. Raises Invalid if there is no room for them."""
+    more, asset.bytes = size - asset.bytes, size
+    refusal = None
+    with transaction.atomic():
+        try:
+            _check(asset, more)
+        except Invalid as full:
+            refusal = full
+        asset.save(update_fields=["bytes"])
+    if refusal:
+        raise refusal
+
+
+def _check(asset: Asset, more: int) -> None:
+    """Holds the organization's lock until the caller's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"room:{asset.organization_id}"]
+        )
+    try:
+        quotas.may_keep(asset.organization, used(asset.organization), more)
+    except QuotaReached as full:
+        raise Invalid(full.code, full.message, field="file") from None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from billing import quotas
 from billing.models import Limits
-from jobs import room, storage
+from jobs import room, storage, uploads
 from jobs.models import Asset
 from jobs.states import Status
 from tests.billing.conftest import in_threads
@@ -49,6 +50,20 @@ def test_the_other_dialects_say_so_in_their_own_words(org, api):
     refused = api.post("/api/v3/media/upload/binary", file)
     assert refused.status_code == 413
     assert "no room" in refused.json()["message"]
+
+
+def test_a_file_larger_than_announced_counts_with_what_it_is(org, api):
+    may_keep(org, 0.5)
+    ticket = api.post("/api/v3/media/uploads", {"filename": "a.jpg", "size": 10}, format="json").json()[
+        "data"
+    ]
+    sent = httpx.put(
+        ticket["upload"]["url"], headers=ticket["upload"]["headers"], content=PICTURE, trust_env=False
+    )
+    assert sent.status_code == 200
+    asset = uploads.complete(Asset.objects.get())
+    assert (asset.status, asset.refusal["code"]) == ("refused", "storage_full")
+    assert room.used(org) == len(PICTURE)
 
 
 def test_results_are_kept_all_the_same(org, api):
