@@ -1,4 +1,4 @@
-"""From the front page to a finished video: one scenario, in few clicks, and nothing is reloaded by hand."""
+"""From the front page to a video that a stranger watches: one scenario, few clicks, nothing reloaded by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fill(hand: Hand, page: Page) -> None:
         page.keyboard.press("Tab")
 
 
-def test_a_newcomer_has_a_finished_video_in_few_clicks(page, live_stack):
+def test_a_newcomer_shares_a_finished_video_in_few_clicks(page, live_stack, browser, complaints):
     hand = Hand()
     loads: list[str] = []
     page.on("load", lambda loaded: loads.append(loaded.url))
@@ -48,10 +48,33 @@ def test_a_newcomer_has_a_finished_video_in_few_clicks(page, live_stack):
     video = page.locator("article video")
     assert video.evaluate(DURATION) == pytest.approx(4.8, abs=0.2)
     assert video.evaluate(PLAYED) > 0
+
+    hand.click(page.get_by_role("link", name="Share"))
+    page.wait_for_load_state()
+    hand.click(page.get_by_role("button", name="Make a link"))
+    page.wait_for_load_state()
+    link = page.get_by_label("Link to the video").input_value()
+    job = (
+        page.get_by_role("link", name="Back to the video")
+        .get_attribute("href")
+        .split("/")[2]
+        .partition("#")[0]
+    )
     assert hand.clicks <= MOST_CLICKS
     assert [url.partition("?")[0].removeprefix(live_stack.url) for url in loads] == [
         "/",
         "/accounts/signup/",
         "/studio",
         "/studio/wan-2.2-s2v",
+        f"/jobs/{job}#share",
+        f"/jobs/{job}/shares",
     ]  # each page once: nothing was reloaded
+
+    strangers = browser.new_context()
+    strangers.on("page", complaints.watch)
+    stranger = strangers.new_page()
+    stranger.goto(link)
+    shared = stranger.locator("video")
+    assert shared.evaluate(DURATION) == pytest.approx(4.8, abs=0.2)
+    assert shared.evaluate(PLAYED) > 0
+    strangers.close()
