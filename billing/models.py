@@ -207,6 +207,8 @@ class Hold(models.Model):
                 condition=Q(status="captured"),
                 name="hold_captured_by_time",
             ),
+            # The console's filter where hardly anybody pays later.
+            models.Index(fields=["-id"], condition=Q(funding="postpaid"), name="hold_postpaid"),
             # Open ones are few beside the resolved; age is asked of them only.
             models.Index(fields=["created_at"], condition=Q(status="open"), name="hold_open_by_age"),
         ]
@@ -226,6 +228,13 @@ class TransferKind(models.TextChoices):
     DISPUTE = "dispute", "Dispute"
     WRITE_OFF = "write_off", "Write-off"
     ADJUSTMENT = "adjustment", "Adjustment"
+
+
+# What no job moves.
+BY_HAND = [
+    *(TransferKind.GRANT, TransferKind.TOPUP, TransferKind.REFUND),
+    *(TransferKind.DISPUTE, TransferKind.WRITE_OFF, TransferKind.ADJUSTMENT),
+]
 
 
 class Transfer(models.Model):
@@ -264,6 +273,8 @@ class Transfer(models.Model):
             models.Index(fields=["job_id"], condition=Q(job_id__isnull=False), name="transfer_by_job"),
             # The tier follows the sum of these; they are a handful among millions.
             models.Index(fields=["organization"], condition=Q(kind="topup"), name="transfer_topups"),
+            # The console asks for one kind over all organizations; these are few and lie far apart.
+            models.Index(fields=["kind", "-id"], condition=Q(kind__in=BY_HAND), name="transfer_by_hand"),
         ]
 
     def __str__(self) -> str:
