@@ -50,9 +50,9 @@ def test_a_newcomer_shares_a_finished_video_in_few_clicks(page, live_stack, brow
     assert video.evaluate(PLAYED) > 0
 
     hand.click(page.get_by_role("link", name="Share"))
-    page.wait_for_load_state()
+    page.wait_for_url("**/jobs/*#share")  # until it is loaded, not only begun
     hand.click(page.get_by_role("button", name="Make a link"))
-    page.wait_for_load_state()
+    page.wait_for_url("**/shares")
     link = page.get_by_label("Link to the video").input_value()
     job = (
         page.get_by_role("link", name="Back to the video")
