@@ -39,6 +39,11 @@ class LimitsView:
     longest_seconds: int | None
     allowed_models: frozenset[str] | None
 
+    @property
+    def storage_gb(self) -> str:
+        """Decimal gigabytes, as the tiers are sold."""
+        return f"{self.storage_bytes / GB:,.4g}"
+
 
 _cache: dict[UUID, tuple[float, LimitsView]] = {}
 _lock = threading.Lock()

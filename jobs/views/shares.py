@@ -24,8 +24,8 @@ from jobs.models import Asset, Job, Share
 from jobs.shares import Shared, ShareOver
 from jobs.views.share_form import ShareForm
 
-# A player asks the link itself again for each part of the film, so the file's own address need not live long.
-FILE_SECONDS = 300
+# A browser may ask for the rest of a film at the address that it was led to: long enough to watch it, with a pause.
+FILE_SECONDS = 3600
 OPENED_SECONDS = 12 * 3600
 WRONG = "That is not the password of this video."
 

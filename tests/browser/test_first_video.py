@@ -82,5 +82,5 @@ def give_credit(live_stack, name: str) -> None:
         "-c",
         "from django.db import transaction; from accounts.models import Organization; from billing import ledger\n"
         f"with transaction.atomic(): ledger.grant(Organization.objects.get(name={name!r}), 20_000_000, "
-        "reference='newcomer', reason='test')",
+        f"reference={name!r}, reason='test')",
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from jobs.models import Share
@@ -98,14 +100,14 @@ def test_a_link_ends_by_itself(share, stranger):
 
 def test_a_link_never_outlives_its_video(share, job):
     video = job.assets.get(role="video")
-    video.expires_at = "2026-12-01T00:00:00Z"
+    video.expires_at = timezone.now() + timedelta(days=10)
     video.save()
     share(days="90")
     video.refresh_from_db()
     assert Share.objects.get().expires_at <= video.expires_at
 
 
-def test_a_revoked_link_stops_for_who_is_watching_too(share, stranger, alice_browser, job):
+def test_a_revoked_link_opens_nothing_more(share, stranger, alice_browser, job):
     link, other = share(), share()
     made = Share.objects.order_by("id").first()
     assert watches(stranger, link)
