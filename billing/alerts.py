@@ -8,6 +8,7 @@ not be sent is sent later, and a process that dies while it sends may have sent:
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from celery import shared_task
 from django.conf import settings
@@ -23,7 +24,7 @@ from accounts.scopes import ROLE_SCOPES
 from accounts.tenancy import Caller
 from billing.alert_models import Alert, AlertKind, AlertPlan
 from billing.errors import BillingError
-from billing.models import Limits
+from billing.money import format_usd
 
 log = logging.getLogger(__name__)
 
@@ -77,17 +78,46 @@ def set_plan(caller: Caller, *, budget_micros: int | None, low_balance_micros: i
     return plan
 
 
-def plan_of(organization: Organization) -> AlertPlan:
-    return AlertPlan.objects.for_org(organization).first() or AlertPlan(organization=organization)
+@dataclass(frozen=True)
+class Standing:
+    """What an organization asked to be told, and how far its month has gone; in micro-dollars."""
+
+    wanted_budget: int | None
+    low_balance: int | None
+    # What the shares are counted of: the wish, else the budget that the operator set.
+    budget: int | None
+    used: int
+
+    @property
+    def used_usd(self) -> str:
+        return format_usd(self.used)
+
+    @property
+    def budget_usd(self) -> str:
+        return format_usd(self.budget) if self.budget else ""
+
+    @property
+    def percent(self) -> int:
+        return min(100, self.used * 100 // self.budget) if self.budget else 0
 
 
-def budget_of(organization: Organization) -> int | None:
-    """What the shares are counted of, in micro-dollars."""
-    own = plan_of(organization).budget_micros
-    if own is not None:
-        return own
-    limits = Limits.objects.filter(organization=organization).first()
-    return limits.monthly_budget_micros if limits else None
+STANDING = """
+SELECT p.budget_micros, p.low_balance_micros, coalesce(p.budget_micros, l.monthly_budget_micros),
+       coalesce(s.held_micros + s.spent_micros, 0)
+FROM accounts_organization o
+LEFT JOIN billing_alertplan p ON p.organization_id = o.id
+LEFT JOIN billing_limits l ON l.organization_id = o.id
+LEFT JOIN billing_monthspend s ON s.organization_id = o.id
+    AND s.month = date_trunc('month', now() AT TIME ZONE 'UTC')::date
+WHERE o.id = %s
+"""
+
+
+def standing(organization: Organization) -> Standing:
+    """One statement, for the page."""
+    with connection.cursor() as cursor:
+        cursor.execute(STANDING, [organization.pk])
+        return Standing(*cursor.fetchone())
 
 
 def look() -> None:

@@ -11,12 +11,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, DateField, Max, QuerySet, Sum
-from django.db.models.functions import Now, TruncDate, TruncMonth
+from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models.functions import TruncDate
 
 from accounts.models import Organization
-from billing.models import Hold, HoldStatus, MonthSpend, Transfer, TransferKind
-from billing.money import format_usd
+from billing.models import Hold, HoldStatus, Transfer, TransferKind
 
 # What a customer's bill shows: money in, and what jobs cost. Holds and releases are in `ledger.history`.
 BILLED_KINDS = (
@@ -27,33 +26,6 @@ BILLED_KINDS = (
     TransferKind.ADJUSTMENT,
 )
 PAGE = 100
-
-
-@dataclass(frozen=True)
-class MonthUsage:
-    """What the month's jobs hold and have cost, beside the budget if there is one."""
-
-    micros: int
-    budget_micros: int | None
-
-    @property
-    def usd(self) -> str:
-        return format_usd(self.micros)
-
-    @property
-    def budget_usd(self) -> str:
-        return "" if self.budget_micros is None else format_usd(self.budget_micros)
-
-    @property
-    def percent(self) -> int:
-        return min(100, self.micros * 100 // self.budget_micros) if self.budget_micros else 0
-
-
-def this_month(organization: Organization, budget_micros: int | None) -> MonthUsage:
-    """Of the month in UTC, by the database's clock."""
-    month = TruncMonth(Now(), tzinfo=UTC, output_field=DateField())
-    row = MonthSpend.objects.for_org(organization).filter(month=month).first()
-    return MonthUsage(row.held_micros + row.spent_micros if row else 0, budget_micros)
 
 
 @dataclass(frozen=True)

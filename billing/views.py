@@ -210,12 +210,12 @@ class PriceLine:
 @org_view("billing:read")
 def plan_page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """What the organization may do, in words, and what it pays."""
-    wanted = alerts.plan_of(caller.organization)
+    now = alerts.standing(caller.organization)
     initial = {
-        "budget": "" if wanted.budget_micros is None else format_usd(wanted.budget_micros),
-        "low_balance": "" if wanted.low_balance_micros is None else format_usd(wanted.low_balance_micros),
+        "budget": "" if now.wanted_budget is None else format_usd(now.wanted_budget),
+        "low_balance": "" if now.low_balance is None else format_usd(now.low_balance),
     }
-    return _plan(request, caller, AlertForm(initial=initial))
+    return _plan(request, caller, AlertForm(initial=initial), now)
 
 
 @require_POST
@@ -223,23 +223,25 @@ def plan_page(request: HttpRequest, caller: Caller) -> HttpResponse:
 def set_alerts(request: HttpRequest, caller: Caller) -> HttpResponse:
     form = AlertForm(request.POST)
     if not form.is_valid():
-        return _plan(request, caller, form, status=UNUSABLE)
+        return _plan(request, caller, form, alerts.standing(caller.organization), status=UNUSABLE)
     given = form.cleaned_data
     try:
         alerts.set_plan(caller, budget_micros=given["budget"], low_balance_micros=given["low_balance"])
     except BillingError as error:
         form.add_error(None, error.message)
-        return _plan(request, caller, form, status=UNUSABLE)
+        return _plan(request, caller, form, alerts.standing(caller.organization), status=UNUSABLE)
     messages.success(request, "Your alerts are saved.")
     return redirect("plan")
 
 
-def _plan(request: HttpRequest, caller: Caller, form: AlertForm, *, status: int = 200) -> HttpResponse:
+def _plan(
+    request: HttpRequest, caller: Caller, form: AlertForm, now: alerts.Standing, *, status: int = 200
+) -> HttpResponse:
     context = {
         "section": "billing",
         "tab": "plan",
         "limits": quotas.limits_of(caller.organization),
-        "spending": usage.this_month(caller.organization, alerts.budget_of(caller.organization)),
+        "spending": now,
         "alert_form": form,
         "prices": [PriceLine.of(price) for price in quotes.price_list(caller.organization)],
     }
