@@ -191,7 +191,8 @@ def error_codes() -> str:
 
 
 def failure_codes() -> str:
-    return "\n\n".join(_code(code, *failure) for code, failure in sorted(errors.FAILURES.items()))
+    codes = (_code(code, *failure) for code, failure in sorted(errors.FAILURES.items()))
+    return "\n\n".join(["### All of its codes", *codes])
 
 
 def unfit_codes() -> str:

@@ -119,6 +119,9 @@ class Site(RendererHTML):
         """Columns that a telephone has no room for are stacked there; each cell then names its column."""
         rest = tokens[idx:]
         heads = [rest[at + 1] for at, token in enumerate(rest) if token.type == "th_open"]
+        for at, token in enumerate(rest):
+            if token.type == "th_open" and not _plain(rest[at + 1]):
+                token.tag = rest[at + 2].tag = "td"  # a heading without a word is none
         end = next(at for at, token in enumerate(rest) if token.type == "table_close")
         cells = [token for token in rest[:end] if token.type == "td_open"]
         names = [_plain(head) for head in heads[: sum(token.type == "th_open" for token in rest[:end])]]
@@ -126,7 +129,7 @@ class Site(RendererHTML):
             if name := names[at % len(names)]:
                 cell.attrSet("data-label", name)
         wide = " wide" if len(names) >= WIDE else ""
-        return f'<div class="table{wide}" tabindex="0" role="region" aria-label="Table"><table>\n'
+        return f'<div class="table{wide}" tabindex="0" role="group" aria-label="Table"><table>\n'
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
         return "</table></div>\n"

@@ -70,7 +70,6 @@ function close() {
 }
 
 if (box) {
-  box.hidden = false;
   field.addEventListener("focus", () => entries().catch(() => { index = undefined; }));
   field.addEventListener("input", look);
   document.addEventListener("click", (event) => { if (!box.contains(event.target)) close(); });

@@ -209,3 +209,13 @@ def test_the_python_in_the_pages_is_formatted(tmp_path):
     command = [ruff, "format", "--diff", "--isolated", "--line-length", "110", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_pages_are_packed_for_browsers_and_nothing_else_is(client, db):
+    packed = client.get("/docs/errors", headers={"Accept-Encoding": "gzip"})
+    assert packed["Content-Encoding"] == "gzip"
+    plain = client.get("/docs/errors")
+    assert len(packed.content) < len(plain.content) / 3
+    assert not client.get("/docs/search.json", headers={"Accept-Encoding": "gzip"}).has_header(
+        "Content-Encoding"
+    )
