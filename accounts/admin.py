@@ -20,7 +20,6 @@ from django.http import HttpRequest
 from accounts import audit, key_cache, keys
 from accounts.console import LongList, Page, ReadOnly, Table, operator
 from accounts.models import ApiKey, AuditEntry, Member, Organization, User
-from accounts.organizations import resume, suspend
 
 # Rights come from is_staff and is_superuser alone; addresses and second factors belong to their owners.
 for theirs in (Group, EmailAddress, Authenticator):
@@ -74,13 +73,14 @@ class UserAdmin(Page[User]):
 
 @admin.register(Organization)
 class OrganizationAdmin(Page[Organization]):
+    """The list, and the form of what may be changed. The page of one organization: jobs.tenant_admin."""
+
     list_display = ["name", "slug", "tier", "billing_mode", "people", "created_at", "suspended_at"]
     list_filter = ["billing_mode", "tier", ("suspended_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "slug", "id", "members__user__email"]
     fields = ["name", "slug", "tier", "billing_mode", "retention_days", "created_at", "suspended_at"]
     readonly_fields = ["created_at", "suspended_at"]
     ordering = ["-created_at"]
-    actions = ["suspend_chosen", "resume_chosen"]
     inlines = [Members]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
@@ -118,16 +118,6 @@ class OrganizationAdmin(Page[Organization]):
             after=after,
             request=request,
         )
-
-    @admin.action(description="Suspend")
-    def suspend_chosen(self, request: HttpRequest, chosen: QuerySet[Organization]) -> None:
-        for organization in chosen:
-            suspend(organization, operator(request))
-
-    @admin.action(description="Lift the suspension")
-    def resume_chosen(self, request: HttpRequest, chosen: QuerySet[Organization]) -> None:
-        for organization in chosen:
-            resume(organization, operator(request))
 
 
 @admin.register(ApiKey)

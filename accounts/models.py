@@ -235,3 +235,22 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.target_type} {self.target_id}"
+
+
+class Note(models.Model):
+    """What an operator writes down about an organization, for operators. Append-only: a database trigger refuses UPDATE
+    and DELETE.
+    """
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField(max_length=2000)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = OrgQuerySet["Note"].as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "-id"], name="note_by_organization")]
+
+    def __str__(self) -> str:
+        return self.text[:60]

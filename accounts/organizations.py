@@ -9,12 +9,13 @@ from typing import cast
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
+from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from django.utils.text import slugify
 
 from accounts import audit, key_cache
 from accounts.audit import Actor
-from accounts.models import ApiKey, Member, Organization, Role, User
+from accounts.models import ApiKey, Member, Note, Organization, Role, User
 
 SLUG_LENGTH = 60
 FALLBACK_SLUG = "organization"
@@ -50,20 +51,54 @@ def _free_slug(name: str) -> str:
     return f"{slug[: SLUG_LENGTH - 9]}-{secrets.token_hex(4)}"
 
 
-def suspend(organization: Organization, by: Actor) -> None:
+def suspend(
+    organization: Organization, by: Actor, *, reason: str = "", request: HttpRequest | None = None
+) -> None:
     """From now on its keys are refused and its members can only look. Jobs under way go on to their end."""
-    _set_suspended(organization, Now(), "organization.suspend", by)
+    _set_suspended(organization, Now(), "organization.suspend", by, reason, request)
 
 
-def resume(organization: Organization, by: Actor) -> None:
-    _set_suspended(organization, None, "organization.resume", by)
+def resume(
+    organization: Organization, by: Actor, *, reason: str = "", request: HttpRequest | None = None
+) -> None:
+    _set_suspended(organization, None, "organization.resume", by, reason, request)
 
 
-def _set_suspended(organization: Organization, to: Now | None, action: str, by: Actor) -> None:
+def _set_suspended(
+    organization: Organization,
+    to: Now | None,
+    action: str,
+    by: Actor,
+    reason: str,
+    request: HttpRequest | None,
+) -> None:
     """Doing it twice changes nothing, so that the first time stays on record."""
     rows = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=to is not None)
     with transaction.atomic():
         if rows.update(suspended_at=to):
             key_cache.forget(ApiKey.objects.for_org(organization))
-            audit.record(action, by=by, organization=organization, target=organization)
+            audit.record(
+                action,
+                by=by,
+                organization=organization,
+                target=organization,
+                before={"suspended": to is None},
+                after={"suspended": to is not None, "reason": reason},
+                request=request,
+            )
     organization.refresh_from_db(fields=["suspended_at"])
+
+
+def note(organization: Organization, text: str, by: User, *, request: HttpRequest | None = None) -> Note:
+    """Written down for operators; it is never changed."""
+    with transaction.atomic():
+        written = Note.objects.create(organization=organization, author=by, text=text)
+        audit.record(
+            "organization.note",
+            by=by,
+            organization=organization,
+            target=written,
+            after={"text": text},
+            request=request,
+        )
+    return written

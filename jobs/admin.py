@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 from accounts import audit
 from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
 from accounts.tenancy import Caller
-from jobs import own_keys, route_health, switches, unknown
+from jobs import own_keys, route_health, switches, tenant_admin, unknown
 from jobs.cancel import cancel
 from jobs.errors import Conflict, Invalid
 from jobs.models import Asset, Attempt, Delivery, DeliveryTry, Job, WebhookEndpoint
@@ -28,6 +28,8 @@ from jobs.webhooks import replay
 from providers import catalogue
 from providers.admin import ProviderAccountAdmin, RouteAdmin
 from providers.models import ProviderAccount, Route
+
+__all__ = ["tenant_admin"]  # Django looks for registrations here
 
 DIALECTS = ("rest", "wavespeed", "dashscope", "inferencesh")
 KINDS = ("image", "audio", "video")

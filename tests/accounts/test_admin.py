@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts import keys
-from accounts.errors import KeyRevoked, OrganizationSuspended
+from accounts.errors import KeyRevoked
 from accounts.models import ApiKey, AuditEntry
 from tests.world import make_key
 
@@ -48,22 +48,6 @@ def test_every_row_opens(console, org, alice, key):
 
 def test_the_console_is_closed_to_customers(alice_browser):
     assert alice_browser.get("/console/accounts/user/").status_code == 302
-
-
-def test_an_operator_suspends_and_resumes_an_organization(console, org, key):
-    act(console, "organization", "suspend_chosen", org)
-    with pytest.raises(OrganizationSuspended):
-        keys.authenticate(key, None)
-    act(console, "organization", "suspend_chosen", org)
-    act(console, "organization", "resume_chosen", org)
-    assert keys.authenticate(key, None).organization == org
-    actions = AuditEntry.objects.for_org(org).filter(
-        action__in=["organization.suspend", "organization.resume"]
-    )
-    assert [(e.action, e.actor_user.email) for e in actions.order_by("id")] == [
-        ("organization.suspend", "operator@voicereel.example"),
-        ("organization.resume", "operator@voicereel.example"),
-    ]
 
 
 def test_an_operator_revokes_a_key(console, key):
