@@ -9,6 +9,8 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.forms import ReadOnlyPasswordHashField
 from django.contrib.auth.models import Group
@@ -22,7 +24,7 @@ from accounts.console import LongList, Page, ReadOnly, Table, operator
 from accounts.models import ApiKey, AuditEntry, Member, Organization, User
 
 # Rights come from is_staff and is_superuser alone; addresses and second factors belong to their owners.
-for theirs in (Group, EmailAddress, Authenticator):
+for theirs in (Group, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession):
     admin.site.unregister(theirs)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts import members
 from accounts.errors import InvitationInvalid
@@ -27,23 +29,54 @@ class SignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has
         with transaction.atomic():
             saved: User = super().save_user(request, user, form, commit)
             if commit:
-                self._find_a_place(request, saved, form.cleaned_data.get("organization", ""))
+                _find_a_place(request, saved, form.cleaned_data.get("organization", ""))
         return saved
 
-    def _find_a_place(self, request: HttpRequest, user: User, organization_name: str) -> None:
-        token = request.session.pop(INVITATION_SESSION_KEY, None)
-        if token:
-            try:
-                members.accept(token, user)
-            except InvitationInvalid:
-                pass
-            else:
-                return
-        create_organization(organization_name, user)
+
+class ServiceAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # as above
+    """People who come by another service. Whoever is known by the same address signs in first and connects it then."""
+
+    def save_user(self, request: HttpRequest, sociallogin: Any, form: Any = None) -> User:
+        """A form is handled by SignupAdapter; without one nobody asked for the organization's name."""
+        with transaction.atomic():
+            saved: User = super().save_user(request, sociallogin, form)
+            if form is None:
+                _find_a_place(request, saved, "")
+        return saved
+
+    def new_user(self, request: HttpRequest, sociallogin: Any) -> User:
+        """The person waits in the session while a form is asked; a date that the database is to fill in cannot."""
+        user: User = super().new_user(request, sociallogin)
+        user.date_joined = timezone.now()
+        return user
+
+    def populate_user(self, request: HttpRequest, sociallogin: Any, data: dict[str, Any]) -> User:
+        user: User = super().populate_user(request, sociallogin, data)
+        full = data.get("name") or f"{data.get('first_name') or ''} {data.get('last_name') or ''}"
+        user.name = full.strip()[:120]
+        return user
+
+
+def _find_a_place(request: HttpRequest, user: User, organization_name: str) -> None:
+    token = request.session.pop(INVITATION_SESSION_KEY, None)
+    if token:
+        try:
+            members.accept(token, user)
+        except InvitationInvalid:
+            pass
+        else:
+            return
+    create_organization(organization_name, user)
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # theirs has no types
     """Whoever reads the database must not be able to make the codes."""
+
+    def generate_authenticator_name(self, user: User, type: Any) -> str:  # noqa: A002  their word
+        return "Passkey"
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        return {**super().get_public_key_credential_rp_entity(), "name": "Voicereel"}
 
     def encrypt(self, text: str) -> str:
         return SECOND_FACTORS.close(text)

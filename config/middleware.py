@@ -20,7 +20,7 @@ GIVEN_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob: {media}; media-src 'self' blob: {media}; connect-src 'self' {media}; "
     "style-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
-    "form-action 'self'{paying}"
+    "form-action 'self'{elsewhere}"
 )
 
 
@@ -76,10 +76,11 @@ class ContentSecurityPolicyMiddleware:
         self.get_response = get_response
         self.console = f"/{settings.CONSOLE_PATH}"
         # Browsers hold form-action against the redirect that follows a form, too.
-        paying = (
-            " https://checkout.stripe.com https://billing.stripe.com" if settings.STRIPE_SECRET_KEY else ""
+        paying = ["https://checkout.stripe.com", "https://billing.stripe.com"]
+        elsewhere = [*settings.SIGN_IN_ORIGINS, *(paying if settings.STRIPE_SECRET_KEY else ())]
+        self.policy = POLICY.format(
+            media=settings.S3_PUBLIC_ENDPOINT, elsewhere="".join(f" {place}" for place in elsewhere)
         )
-        self.policy = POLICY.format(media=settings.S3_PUBLIC_ENDPOINT, paying=paying)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)

@@ -40,6 +40,11 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.openid_connect",
     "config",
     "accounts",
     "billing",
@@ -159,6 +164,30 @@ OUTPUT_URL_SECONDS = env_int("OUTPUT_URL_SECONDS", 7 * 24 * 3600)
 # One proxy of ours stands in front, and its X-Forwarded-For and X-Forwarded-Proto are to be believed.
 BEHIND_PROXY = env_bool("BEHIND_PROXY")
 
+
+def sign_in_services() -> dict[str, Any]:
+    """The services that people may sign in with, as allauth wants them named."""
+
+    def app(prefix: str, **more: Any) -> dict[str, Any]:
+        return {"client_id": env(f"{prefix}_CLIENT_ID"), "secret": env(f"{prefix}_CLIENT_SECRET"), **more}
+
+    found: dict[str, Any] = {}
+    if env("OIDC_CLIENT_ID"):
+        server = {"server_url": env("OIDC_SERVER_URL"), "oauth_pkce_enabled": True}
+        name = env("OIDC_NAME", "single sign-on")
+        found["openid_connect"] = {"APPS": [app("OIDC", provider_id="company", name=name, settings=server)]}
+    if env("GOOGLE_CLIENT_ID"):
+        found["google"] = {"APPS": [app("GOOGLE")], "SCOPE": ["profile", "email"], "OAUTH_PKCE_ENABLED": True}
+    if env("GITHUB_CLIENT_ID"):
+        found["github"] = {"APPS": [app("GITHUB")], "SCOPE": ["read:user", "user:email"]}
+    return found
+
+
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 # --- accounts --------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -183,10 +212,26 @@ ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_PROXY else 0
 ORGANIZATION_CREATED = ["billing.welcome.grant_welcome"]
 MFA_ADAPTER = "accounts.signup.SecondFactorAdapter"
 MFA_TOTP_ISSUER = "Voicereel"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {"add_webauthn": "accounts.forms.PasskeyForm"}
+# Browsers themselves allow passkeys without https on localhost alone.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PUBLIC_URL.startswith("https://")
+# Changing the address, a second factor or a connection asks once more who it is.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_CHANGE_EMAIL = True
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "Voicereel <no-reply@localhost>")
+
+# Sign-in by another service: each is offered where it has a client id.
+SOCIALACCOUNT_ADAPTER = "accounts.signup.ServiceAdapter"
+SOCIALACCOUNT_PROVIDERS = sign_in_services()
+# Browsers hold form-action against the redirect that follows a form: where the buttons lead.
+SIGN_IN_ORIGINS = env_list("OIDC_ORIGINS", origin(env("OIDC_SERVER_URL"))) if env("OIDC_CLIENT_ID") else []
+SIGN_IN_ORIGINS += ["https://accounts.google.com"] if env("GOOGLE_CLIENT_ID") else []
+SIGN_IN_ORIGINS += ["https://github.com"] if env("GITHUB_CLIENT_ID") else []
 
 # --- the operator's console ------------------------------------------------------------------------------------
 CONSOLE_PATH = env("CONSOLE_PATH", "console").strip("/") + "/"
