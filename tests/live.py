@@ -13,16 +13,14 @@ from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
 
 from config.embedded import process
 from config.embedded.home import CHECKOUT
-from tests import services
+from tests import services, template
 
 LIVE = "live_stack"
 RECEIVERS = 6
@@ -130,20 +128,11 @@ class LiveStack:
             return cursor.fetchall() if cursor.description else []
 
 
-def make_database(name: str) -> str:
-    """A fresh database on the suite's server, and its address."""
-    url = urlsplit(os.environ["DATABASE_URL"])
-    with psycopg.connect(url._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    return url._replace(path=f"/{name}").geturl()
-
-
 @pytest.fixture(scope="session")
 def live_stack() -> Generator[LiveStack, None, None]:
     """One platform for all tests that ask for it. xdist runs these on one worker."""
     env = {
-        "DATABASE_URL": make_database(f"live_{services.WORKER or 'main'}"),
+        "DATABASE_URL": template.copy(f"live_{services.WORKER or 'main'}"),
         "REDIS_URL": services.redis_url(services.NUMBER + 32),
         "S3_BUCKET": services.bucket("live"),
     }
