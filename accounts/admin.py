@@ -20,7 +20,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts import audit, key_cache, keys
-from accounts.console import LongList, Page, ReadOnly, Table, operator
+from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator, values_of
 from accounts.models import ApiKey, AuditEntry, Member, Organization, User
 
 # Rights come from is_staff and is_superuser alone; addresses and second factors belong to their owners.
@@ -162,5 +162,5 @@ class AuditAdmin(LongList, ReadOnly, Page[AuditEntry]):
         "target_id",
     ]
     list_select_related = ["organization", "actor_user", "actor_key"]
-    list_filter = ["action"]
+    list_filter = [one_of("action", lambda: values_of(AuditEntry, "action"))]
     named_by = ("target_id",)

@@ -231,7 +231,11 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
-        indexes = [models.Index(fields=["organization", "-id"], name="audit_by_organization")]
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="audit_by_organization"),
+            models.Index(fields=["action", "-id"], name="audit_by_action"),
+            models.Index(fields=["target_id"], name="audit_by_target"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target_type} {self.target_id}"

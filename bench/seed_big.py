@@ -209,7 +209,7 @@ def rows(jobs: int) -> Iterator[tuple[str, str]]:
     yield (
         "billing_usagereport",
         f"SELECT j.i AS id, {OF_ORG} AS organization_id, j.id AS job_id, j.model, 'second' AS unit, j.length_ms / 1000 AS units,"
-        f" {RATE} AS micros_per_unit, {PAID} AS amount_micros, 'meters' AS collector, 'counted' AS state, false AS waiting,"
+        f" {RATE} AS micros_per_unit, {PAID} AS amount_micros, 'meters' AS collector, 'sent' AS state, false AS waiting,"
         f" j.at AS created_at FROM {fiftieth} AND {GOOD}",
     )
     yield (

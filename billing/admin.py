@@ -13,21 +13,16 @@ from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from accounts.console import Audited, LongList, Page, ReadOnly, operator
+from accounts.console import Audited, Page, operator
 from billing import gateway_admin, prices, proposal_admin, quotas, reconcile_admin
-from billing.models import Account, DayUse, Hold, Limits, Price, Tier, Transfer
+from billing.ledger_admin import BooksAdmin
+from billing.models import Account, DayUse, Hold, Limits, Price, Tier
 from billing.money import format_usd
 
 __all__ = ["gateway_admin", "proposal_admin", "reconcile_admin"]  # Django looks for registrations here
 
 
 # --- the books ----------------------------------------------------------------------------------------------
-
-
-class BooksAdmin(LongList, ReadOnly, Page[Any]):
-    """Rows that only the ledger writes."""
-
-    list_select_related = ["organization"]
 
 
 @admin.register(Account)
@@ -80,36 +75,6 @@ class DayUseAdmin(BooksAdmin):
     @admin.display(description="cost USD")
     def cost(self, use: DayUse) -> str:
         return format_usd(use.cost_micros)
-
-
-@admin.register(Transfer)
-class TransferAdmin(BooksAdmin):
-    list_display = [
-        "id",
-        "created_at",
-        "organization",
-        "kind",
-        "amount",
-        "debit_kind",
-        "credit_kind",
-        "reference",
-    ]
-    list_filter = ["kind"]
-    list_select_related = ["organization", "debit", "credit"]
-    found_by = ("pk", "job_id")
-    named_by = ("reference",)
-
-    @admin.display(description="USD")
-    def amount(self, transfer: Transfer) -> str:
-        return format_usd(transfer.amount_micros)
-
-    @admin.display(description="from")
-    def debit_kind(self, transfer: Transfer) -> str:
-        return transfer.debit.kind
-
-    @admin.display(description="to")
-    def credit_kind(self, transfer: Transfer) -> str:
-        return transfer.credit.kind
 
 
 # --- the price book -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts import audit
-from accounts.console import Page, ReadOnly, operator
+from accounts.console import LongList, Page, ReadOnly, operator
 from billing import inbox, outbox
 from billing.gateway_models import (
     AutoTopUp,
@@ -105,7 +105,7 @@ class ReversalAdmin(RecordAdmin):
 
 
 @admin.register(UsageReport)
-class UsageReportAdmin(RecordAdmin):
+class UsageReportAdmin(LongList, RecordAdmin):
     list_display = [
         "job_id",
         "organization",
@@ -117,10 +117,9 @@ class UsageReportAdmin(RecordAdmin):
         "problem",
         "created_at",
     ]
-    list_filter = ["state", "collector"]
+    list_filter = ["state"]
     list_select_related = ["organization"]
-    search_fields = ["=job_id", "=organization__id"]
-    ordering = ["-id"]
+    found_by = ("pk", "job_id")
     actions = ["retry"]
 
     @admin.action(description="Try them again", permissions=["retry"])

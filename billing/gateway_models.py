@@ -341,6 +341,7 @@ class UsageReport(Due):
             models.Index(fields=["organization", "created_at"], name="usage_report_by_time"),
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="usage_report_due"),
             models.Index(fields=["line"], condition=Q(line__isnull=False), name="usage_report_by_line"),
+            models.Index(fields=["state", "-id"], name="usage_report_by_state"),
         ]
 
     def __str__(self) -> str:

@@ -260,6 +260,9 @@ class Transfer(models.Model):
     actor = models.CharField(max_length=40, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    # There on a row of the ledger browser: the balances after it, by kind of account.
+    left: dict[str, int] | None = None
+
     objects = OrgQuerySet["Transfer"].as_manager()
 
     class Meta:
@@ -268,7 +271,12 @@ class Transfer(models.Model):
             models.CheckConstraint(condition=~Q(debit=F("credit")), name="transfer_between_two"),
         ]
         indexes = [
-            models.Index(fields=["organization", "-id"], name="transfer_history"),
+            # With all that a balance in the past is worked out of.
+            models.Index(
+                fields=["organization", "-id"],
+                include=["debit", "credit", "amount_micros"],
+                name="transfer_running",
+            ),
             models.Index(fields=["organization", "created_at"], name="transfer_by_time"),
             models.Index(fields=["job_id"], condition=Q(job_id__isnull=False), name="transfer_by_job"),
             # The tier follows the sum of these; they are a handful among millions.

@@ -74,6 +74,11 @@ class Asset(models.Model):
                 name="asset_unfinished",
                 condition=Q(status="pending", deleted_at=None),
             ),
+            # The console asks over all organizations, newest first. What is not in these is so common that the newest
+            # rows fill a page of it.
+            models.Index(fields=["status", "-id"], name="asset_by_status", condition=~Q(status="ready")),
+            models.Index(fields=["origin", "-id"], name="asset_by_origin", condition=~Q(origin="output")),
+            models.Index(fields=["kind", "-id"], name="asset_by_kind", condition=~Q(kind="video")),
         ]
 
 
@@ -293,6 +298,11 @@ class Attempt(models.Model):
             models.Index(
                 fields=["route_id", "-finished_at"], name="attempt_lately", condition=Q(status="succeeded")
             ),
+            # The console's filters: most succeeded, so those are found without.
+            models.Index(
+                fields=["status", "-id"], name="attempt_by_status", condition=~Q(status="succeeded")
+            ),
+            models.Index(fields=["provider", "-id"], name="attempt_by_provider"),
         ]
 
     def __str__(self) -> str:
@@ -425,11 +435,12 @@ class Delivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "deliveries"
         constraints = [
             models.UniqueConstraint(fields=["job", "url"], name="delivery_once", condition=Q(endpoint=None)),
             models.UniqueConstraint(fields=["endpoint", "event"], name="delivery_once_an_event"),
         ]
-        # All but the last two know only what is still to be sent. jobs.lanes reads them: the next of a lane, what stands
+        # The first four know only what is still to be sent. jobs.lanes reads them: the next of a lane, what stands
         # before it, how many of the lane are on their way, and whether one of them has failed before.
         indexes = [
             models.Index(fields=["lane", "due_at", "event"], name="delivery_due", condition=Q(status="due")),
@@ -442,6 +453,10 @@ class Delivery(models.Model):
             ),
             models.Index(fields=["endpoint", "-id"], name="delivery_of_endpoint"),
             models.Index(fields=["finished_at"], name="delivery_old", condition=Q(finished_at__isnull=False)),
+            # The console's filter: nearly all are delivered.
+            models.Index(
+                fields=["status", "-id"], name="delivery_by_status", condition=~Q(status="delivered")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,17 +1,23 @@
 """The operator's console: who gets in, and what its pages share. Every room registers its own pages in its admin.py."""
 
-from accounts.console.lists import LongList, one_of
+from accounts.console.filters import DaysFilter, OrganizationFilter
+from accounts.console.lists import AFTER, KeysetList, LongList, one_of, values_of
 from accounts.console.pages import Audited, Page, ReadOnly, Table, facts, operator
 from accounts.console.site import ConsoleSite
 
 __all__ = [
+    "AFTER",
     "Audited",
     "ConsoleSite",
+    "DaysFilter",
+    "KeysetList",
     "LongList",
+    "OrganizationFilter",
     "Page",
     "ReadOnly",
     "Table",
     "facts",
     "one_of",
     "operator",
+    "values_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
@@ -21,6 +22,16 @@ AFTER = "after"
 FOUND_ORGANIZATIONS = 50
 BIGINT_DIGITS = 19
 
+VALUES = """
+WITH RECURSIVE found (value) AS (
+    (SELECT {column} FROM {table} ORDER BY 1 LIMIT 1)
+    UNION ALL
+    SELECT (SELECT {column} FROM {table} WHERE {column} > f.value ORDER BY 1 LIMIT 1) FROM found f
+    WHERE f.value IS NOT NULL
+)
+SELECT value FROM found WHERE value IS NOT NULL
+"""
+
 
 class KeysetPaginator(Paginator[Any]):
     """Only names the template of the links below a list; the pages themselves are cut by `KeysetList`."""
@@ -31,12 +42,15 @@ class KeysetPaginator(Paginator[Any]):
 class KeysetList(ChangeList):  # type: ignore[misc]  # theirs has no types
     """Newest first; `?after=` the last row's key is the next page: page 100,000 costs what page 1 costs."""
 
+    # What says which page it is, and is no filter.
+    place: tuple[str, ...] = (AFTER,)
     next_page: str | None = None
     estimate: int | None = None
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         kept: dict[str, Any] = super().get_filters_params(params)
-        kept.pop(AFTER, None)
+        for name in self.place:
+            kept.pop(name, None)
         return kept
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
@@ -54,7 +68,7 @@ class KeysetList(ChangeList):  # type: ignore[misc]  # theirs has no types
         self.result_list = page[:size]
         if len(page) > size:
             self.next_page = self.get_query_string({AFTER: str(page[size - 1].pk)})
-        self.first_page = self.get_query_string(remove=[AFTER]) if after else None
+        self.first_page = self.get_query_string() if after else None
         if not self.query and not self.get_filters_params():
             self.estimate = estimated_rows(self.model)
         self.result_count = len(self.result_list)
@@ -62,6 +76,14 @@ class KeysetList(ChangeList):  # type: ignore[misc]  # theirs has no types
         self.show_admin_actions = True
         self.can_show_all = self.multi_page = False
         self.paginator = KeysetPaginator(self.result_list, size)
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        """A place is of one list: whoever filters anew begins with the newest."""
+        text: str = super().get_query_string(new_params, [*(remove or ()), *self.place])
+        if not (new_params and AFTER in new_params):
+            return text
+        told = urlencode({name: new_params[name] for name in self.place if name in new_params})
+        return f"{text}&{told}" if len(text) > 1 else f"?{told}"
 
 
 def estimated_rows(model: type[Model]) -> int:
@@ -147,3 +169,12 @@ def one_of(column: str, known: Callable[[], Iterable[str]]) -> type[SimpleListFi
             return queryset.filter(**{column: value}) if value else queryset
 
     return Filter
+
+
+def values_of(model: type[Model], column: str) -> list[str]:
+    """The values of a column that an index begins with: one look into it for each, however many rows there are."""
+    place = {"table": model._meta.db_table, "column": column}  # noqa: SLF001  Django's documented name
+    names = {name: connection.ops.quote_name(text) for name, text in place.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(VALUES.format(**names))
+        return [row[0] for row in cursor.fetchall()]
