@@ -11,7 +11,8 @@ from django.db.models import Model
 from django.db.models.sql import InsertQuery
 
 from jobs import events, snapshots
-from jobs.models import Job, JobTag
+from jobs.marks import JobTag
+from jobs.models import Job
 from jobs.snapshots import Stored
 from jobs.states import Status
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Organization, User
 from accounts.tenancy import OrgQuerySet
-from jobs import kept, requested, sealed  # noqa: F401  where Django finds their models
+from jobs import kept, marks, requested, sealed  # noqa: F401  where Django finds their models
 from jobs.states import ATTEMPT_OPEN, ATTEMPT_POLLED, FINAL, OPEN, AttemptStatus, Status
 from jobs.types import least_id, new_id
 
@@ -115,6 +115,9 @@ class JobQuerySet(OrgQuerySet["Job"]):
     def tagged(self, organization: Organization, tag: str) -> JobQuerySet:
         return self.filter(marks__organization=organization, marks__tag=tag)
 
+    def starred(self, organization: Organization, user: User) -> JobQuerySet:
+        return self.filter(stars__organization=organization, stars__user=user)
+
 
 class Job(models.Model):
     """What a customer asked for. Prices and lengths are frozen here at submit; every status change is `transition`."""
@@ -199,6 +202,7 @@ class Job(models.Model):
             models.Index(fields=["organization", "status", "-id"], name="job_by_status"),
             models.Index(fields=["organization", "model", "-id"], name="job_by_model"),
             models.Index(fields=["organization", "key", "-id"], name="job_by_key"),
+            models.Index(fields=["organization", "user", "-id"], name="job_by_user", condition=~Q(user=None)),
             # How fast a model was rendered lately.
             models.Index(
                 fields=["model", "-finished_at"], name="job_lately", condition=Q(status="succeeded")
@@ -214,20 +218,6 @@ class Job(models.Model):
     @property
     def final(self) -> bool:
         return self.status in FINAL
-
-
-class JobTag(models.Model):
-    """A tag of a job, once more in a table of its own: an inverted index over the arrays would keep no order, and a tag
-    of a million jobs would be sorted for every page.
-    """
-
-    organization = models.ForeignKey(Organization, models.PROTECT, related_name="+", db_index=False)
-    tag = models.CharField(max_length=64)
-    job = models.ForeignKey(Job, models.CASCADE, related_name="marks", db_index=False)
-    pk = models.CompositePrimaryKey("organization", "tag", "job")
-
-    def __str__(self) -> str:
-        return self.tag
 
 
 class Attempt(models.Model):

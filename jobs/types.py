@@ -28,6 +28,11 @@ def least_id(at: datetime) -> UUID:
     return UUID(int=min(max(milliseconds, 0), LAST_MS) << 80)
 
 
+def time_of(name: UUID) -> datetime:
+    """When an id of ours was made."""
+    return EPOCH + timedelta(milliseconds=name.int >> 80)
+
+
 @dataclass(frozen=True)
 class JobRequest:
     """One order as any dialect tells it. `inputs` maps a role to an asset id, an address or a data: URI; `quote` is one

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -15,12 +14,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.tenancy import Caller, org_view
-from jobs import gallery, shares, storage
+from jobs import gallery, shares
 from jobs.cancel import cancel
 from jobs.errors import JobError
 from jobs.events import job_events
 from jobs.models import Asset, Job
 from jobs.views import words
+from jobs.views.following import address
 from jobs.views.share_form import ShareForm
 from providers import catalogue
 
@@ -47,7 +47,7 @@ class Row:
 @require_GET
 @org_view("jobs:read")
 def job_list(request: HttpRequest, caller: Caller) -> HttpResponse:
-    return render(request, "jobs/list.html", {"section": "videos", **_rows(request, caller)})
+    return render(request, "jobs/list.html", {"section": "jobs", **_rows(request, caller)})
 
 
 @require_GET
@@ -84,14 +84,14 @@ def _before(request: HttpRequest) -> UUID | None:
 def _posters(jobs: Sequence[Job]) -> dict[UUID, str]:
     """Poster addresses by job, in one query."""
     posters = Asset.objects.live().filter(job__in=[job.pk for job in jobs], role="poster")
-    return {poster.job_id: _address(poster) for poster in posters if poster.job_id}
+    return {poster.job_id: address(poster) for poster in posters if poster.job_id}
 
 
 def _row(job: Job, poster: str) -> Row:
     state, tone = words.state(job)
     return Row(
         job=job,
-        name=_name(job),
+        name=words.title(job),
         state=state,
         tone=tone,
         percent=words.percent(job),
@@ -99,13 +99,6 @@ def _row(job: Job, poster: str) -> Row:
         length=words.length(job.length_ms),
         poster=poster,
     )
-
-
-def _name(job: Job) -> str:
-    """What tells a person's videos apart best: the prompt, else the model."""
-    prompt = str(job.options.get("prompt", "")).strip()
-    model = catalogue.models().get(job.model)
-    return prompt or (model.name if model else job.model)
 
 
 # --- one job ---
@@ -163,11 +156,11 @@ def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
     video, poster = outputs.get("video"), outputs.get("poster")
     can_share = bool(video) and caller.can("jobs:write")
     return {
-        "row": _row(job, _address(poster) if poster else ""),
+        "row": _row(job, address(poster) if poster else ""),
         "job": job,
         "model": catalogue.models().get(job.model),
         "video": video,
-        "video_url": _address(video) if video else "",
+        "video_url": address(video) if video else "",
         "timeline": words.timeline(events),
         "advice": words.advice(job),
         "settings": words.settings(job),
@@ -175,8 +168,3 @@ def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
         "share_form": ShareForm() if can_share else None,
         "shared": shares.working(job) if can_share else [],
     }
-
-
-def _address(asset: Asset) -> str:
-    """On this page's own host, by whichever name it was opened: the policy trusts only that one."""
-    return urlsplit(storage.asset_url(asset.id, asset.filename)).path

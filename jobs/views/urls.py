@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs.views import keys, pages, providers, public, requests, shares, studio, webhooks
+from jobs.views import gallery, keys, pages, providers, public, requests, shares, studio, webhooks
 
 urlpatterns = [
     path("", public.home, name="home"),
-    path("gallery", pages.job_list, name="gallery"),
+    path("gallery", gallery.grid, name="gallery"),
+    path("gallery/more", gallery.more, name="gallery_more"),
+    path("gallery/news", gallery.news, name="gallery_news"),
+    path("gallery/tags", gallery.tag, name="gallery_tag"),
+    path("gallery/delete", gallery.delete, name="gallery_delete"),
+    path("gallery/archive", gallery.archive, name="gallery_archive"),
     path("pricing", public.pricing, name="pricing"),
     path("studio", studio.chooser, name="studio"),
     path("studio/files", studio.files, name="studio_files"),
@@ -22,11 +27,13 @@ urlpatterns = [
     path("studio/<str:slug>/quote", studio.quote, name="studio_quote"),
     path("studio/<str:slug>/jobs", studio.order, name="studio_order"),
     path("studio/<str:slug>/code", studio.code, name="studio_code"),
+    path("jobs", pages.job_list, name="job_list"),
     path("jobs/rows", pages.job_rows, name="job_rows"),
     path("jobs/<uuid:job_id>", pages.job_page, name="job"),
     path("jobs/<uuid:job_id>/live", pages.job_live, name="job_live"),
     path("jobs/<uuid:job_id>/cancel", pages.job_cancel, name="job_cancel"),
     path("jobs/<uuid:job_id>/delete", pages.job_delete, name="job_delete"),
+    path("jobs/<uuid:job_id>/star", gallery.star, name="star"),
     path("jobs/<uuid:job_id>/shares", shares.share_make, name="share_make"),
     path("jobs/<uuid:job_id>/shares/<uuid:share_id>/revoke", shares.share_revoke, name="share_revoke"),
     path("s/<str:token>", shares.share_page, name="share"),

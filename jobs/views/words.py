@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from billing.money import format_usd
 from jobs.models import Job, JobEvent
 from jobs.states import Status
+from providers import catalogue
 
 GOOD, BUSY, BAD, CALM = "good", "busy", "bad", ""
 
@@ -41,6 +42,8 @@ EVENTS: Final = {
     "attempt_ended": "This try did not work",
     "cancel_requested": "Cancel requested",
 }
+# From here on the end of a video's time is something to act on.
+SOON: Final = timedelta(days=3)
 TRY_AGAIN: Final = "Nothing is wrong with your files. Submitting the same again can help."
 CHANGE: Final = "Trying the same again will not help: change what the message names, then submit anew."
 
@@ -62,6 +65,16 @@ def state(job: Job) -> tuple[str, str]:
     if job.cancel_requested_at:
         return "Canceling", tone
     return (PHASES.get(job.phase, word) if job.status == Status.RUNNING else word), tone
+
+
+def title(job: Job) -> str:
+    """What tells a person's videos apart best: the prompt, else the model."""
+    return str(job.options.get("prompt", "")).strip() or model(job)
+
+
+def model(job: Job) -> str:
+    known = catalogue.models().get(job.model)
+    return known.name if known else job.model
 
 
 def percent(job: Job) -> int | None:
@@ -88,6 +101,18 @@ def length(milliseconds: int) -> str:
         return ""
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
     return f"{minutes}:{seconds:02d}"
+
+
+def left(until: datetime | None, now: datetime) -> tuple[str, str]:
+    """How long a file is still kept, and the tone of that; blank where no time is set."""
+    if until is None:
+        return "", CALM
+    rest = until - now
+    if rest < timedelta(hours=1):
+        return "Deleted within the hour", BUSY
+    unit, size = ("day", timedelta(days=1)) if rest >= timedelta(days=2) else ("hour", timedelta(hours=1))
+    number = rest // size
+    return f"Kept for {number} more {unit}{'' if number == 1 else 's'}", BUSY if rest < SOON else CALM
 
 
 def advice(job: Job) -> str:

@@ -212,6 +212,13 @@ PAYERS = frozenset({"owner", "billing"})
 
 PAGES: dict[str, list[Page]] = {
     "gallery": [Page("get", EVERYBODY)],
+    "gallery/more": [Page("get", EVERYBODY)],
+    "gallery/news": [Page("get", EVERYBODY)],
+    "gallery/tags": [Page("post", MAKERS)],
+    "gallery/delete": [Page("post", MAKERS)],
+    "gallery/archive": [Page("post", EVERYBODY)],
+    "jobs": [Page("get", EVERYBODY)],
+    "jobs/<uuid:job_id>/star": [Page("post", EVERYBODY, stranger=404)],
     "studio": [Page("get", MAKERS)],
     "studio/<str:slug>": [Page("get", MAKERS)],
     "studio/files": [Page("post", MAKERS)],

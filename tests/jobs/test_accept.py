@@ -16,7 +16,8 @@ from accounts import keys
 from billing import quotas
 from billing.models import Hold, Limits
 from jobs.errors import Unpayable
-from jobs.models import Job, JobEvent, JobTag
+from jobs.marks import JobTag
+from jobs.models import Job, JobEvent
 from jobs.states import Status
 from jobs.submit import submit
 from jobs.types import JobRequest

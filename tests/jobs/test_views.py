@@ -61,7 +61,7 @@ def test_a_newcomer_is_shown_how_to_make_a_first_video(alice_browser):
 
 def test_the_list_shows_state_length_and_price(alice_browser, start):
     start("A calm newsreader")
-    words = text(alice_browser.get("/gallery"))
+    words = text(alice_browser.get("/jobs"))
     assert "A calm newsreader Waiting its turn 0:04 · at most $0.12" in words
 
 
@@ -153,10 +153,10 @@ def test_a_video_under_way_is_not_deleted(alice_browser, start):
 
 def test_a_long_list_has_pages(alice_browser, start):
     jobs = [start(f"video number {number:02d}") for number in range(21)]
-    first = alice_browser.get("/gallery")
+    first = alice_browser.get("/jobs")
     assert text(first).count("video number") == 20
     assert "video number 00" not in text(first)
-    older = re.search(r'href="(/gallery\?before=[^"]+)"', first.content.decode())[1]
+    older = re.search(r'href="(/jobs\?before=[^"]+)"', first.content.decode())[1]
     second = alice_browser.get(older)
     assert "video number 00" in text(second)
     assert f"/jobs/rows?before={jobs[1].pk}" in second.content.decode()
@@ -164,7 +164,7 @@ def test_a_long_list_has_pages(alice_browser, start):
 
 @pytest.mark.parametrize("before", ["garbage", "'; DROP TABLE jobs_job; --", "\x00"])
 def test_a_page_that_does_not_exist_is_404(alice_browser, before):
-    assert alice_browser.get("/gallery", {"before": before}).status_code == 404
+    assert alice_browser.get("/jobs", {"before": before}).status_code == 404
 
 
 def test_the_list_costs_the_same_however_long_it_is(alice_browser, start):

@@ -12,7 +12,8 @@ from django.utils import timezone
 from accounts.models import ApiKey, Organization
 from jobs.dialects.rest.views.jobs import narrowed
 from jobs.dialects.rest.wire.lists import Wanted
-from jobs.models import Job, JobTag
+from jobs.marks import JobTag
+from jobs.models import Job
 from jobs.types import new_id
 from tests.jobs import drive
 from tests.world import api_client, make_key
