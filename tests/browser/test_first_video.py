@@ -73,7 +73,7 @@ def test_a_newcomer_signs_up_makes_a_key_and_runs_the_example(page, live_stack, 
     assert re.fullmatch(r"http://\S+\.mp4\n", done.stdout), done.stdout + done.stderr
 
     page.goto(f"{live_stack.url}/gallery")
-    expect(page.get_by_text("Ready")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("link").get_by_text("Ready")).to_be_visible()
 
 
 def give_credit(live_stack, name: str) -> None:

@@ -11,6 +11,7 @@ PAGES = [
     "/studio/wan-2.2-s2v",
     "/studio/emo-v1",
     "/gallery",
+    "/jobs",
     "/keys",
     "/members",
     "/accounts/password/change/",
@@ -64,7 +65,7 @@ def test_every_field_has_a_label(page, person, live_stack):
 
 
 def test_a_cut_line_is_told_and_forgiven(person, live_stack, complaints):
-    person.goto(f"{live_stack.url}/gallery")
+    person.goto(f"{live_stack.url}/jobs")
     notice = person.get_by_text("No connection to Voicereel")
     expect(notice).to_be_hidden()
     person.route("**/jobs/rows*", lambda route: route.abort())
