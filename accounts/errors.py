@@ -11,6 +11,7 @@ AccessError
 ├── ScopeMissing               a key or a person with more rights is needed
 ├── LimitEscaped               a key would give away more than it has itself
 ├── KeyEnded                   a key that is over is not changed any more
+├── TooManyOrganizations       for one owner
 └── MembershipRefused          the change to the members list may not be made
     ├── LastOwner
     ├── AlreadyMember
@@ -93,6 +94,12 @@ class LimitEscaped(AccessError):
 class KeyEnded(AccessError):
     code = "key_ended"
     status = 409
+
+
+class TooManyOrganizations(AccessError):
+    code = "too_many_organizations"
+    status = 409
+    sentence = "You own ten organizations, which is the most. Hand one over or delete one first."
 
 
 class MembershipRefused(AccessError):

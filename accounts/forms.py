@@ -184,3 +184,40 @@ class InviteForm(RoleForm):
         if caller.role != Role.OWNER:
             ordinary = [choice for choice in Role.choices if choice[0] != Role.OWNER]
             self.fields["role"].choices = ordinary  # type: ignore[attr-defined]  # the stubs do not know it
+
+
+class ProfileForm(forms.Form):
+    name = forms.CharField(
+        label="Name",
+        max_length=120,
+        required=False,
+        help_text="Others of your organizations see it.",
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    letters_when_finished = forms.BooleanField(
+        label="Write to me when a video that I started is finished or has failed", required=False
+    )
+
+
+class OrganizationForm(forms.Form):
+    name = forms.CharField(
+        label="Name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "organization"})
+    )
+
+
+class OrganizationChangeForm(OrganizationForm):
+    retention_days = forms.IntegerField(
+        label="Keep files for, in days",
+        min_value=1,
+        max_value=3650,
+        help_text="Videos, pictures and voices are deleted when they are so old. Counts for new files.",
+    )
+
+
+class RecordForm(forms.Form):
+    """What of the audit log is asked for. Dates are days in UTC, both included."""
+
+    who = forms.ChoiceField(label="Who", required=False)
+    action = forms.ChoiceField(label="What", required=False)
+    first = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    last = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))

@@ -15,17 +15,22 @@ from django.utils.text import slugify
 
 from accounts import audit, key_cache
 from accounts.audit import Actor
+from accounts.errors import TooManyOrganizations
 from accounts.models import ApiKey, Member, Note, Organization, Role, User
+from accounts.tenancy import Caller, require
 
 SLUG_LENGTH = 60
 FALLBACK_SLUG = "organization"
+MOST_OWNED = 10
 
 
-def create_organization(name: str, owner: User, *, tier: str = "", by: Actor = None) -> Organization:
+def create_organization(
+    name: str, owner: User, *, tier: str = "", by: Actor = None, welcome: bool = True
+) -> Organization:
     """A new organization with its first owner.
 
-    Whatever other rooms do for every new organization (a welcome credit) is named in ORGANIZATION_CREATED
-    and runs inside the same transaction: an organization exists with all of it or not at all.
+    Whatever other rooms do to welcome one (a credit) is named in ORGANIZATION_CREATED and runs inside the same
+    transaction: an organization exists with all of it or not at all.
     """
     name = name.strip()[:120] or f"{owner.get_short_name()}'s workspace"
     with transaction.atomic():
@@ -38,9 +43,35 @@ def create_organization(name: str, owner: User, *, tier: str = "", by: Actor = N
             target=organization,
             after={"name": name, "owner": owner.email},
         )
-        for path in settings.ORGANIZATION_CREATED:
+        for path in settings.ORGANIZATION_CREATED if welcome else ():
             cast(Callable[[Organization], None], import_string(path))(organization)
     return organization
+
+
+def create_another(name: str, owner: User) -> Organization:
+    """One more for somebody who has one. It gets no welcome: else credit could be had by making organizations."""
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=owner.pk)
+        if Member.objects.of_user(owner).owners().count() >= MOST_OWNED:
+            raise TooManyOrganizations
+        return create_organization(name, owner, welcome=False)
+
+
+def change(caller: Caller, *, name: str, retention_days: int) -> None:
+    """The settings that are its own to change. `retention_days` counts for files that come from now on."""
+    require(caller, "organization:write")
+    organization = caller.organization
+    wanted = {"name": name, "retention_days": retention_days}
+    with transaction.atomic():
+        row = Organization.objects.select_for_update().get(pk=organization.pk)
+        before = {field: getattr(row, field) for field in wanted}
+        changed = {field: value for field, value in wanted.items() if value != before[field]}
+        if changed:
+            Organization.objects.filter(pk=row.pk).update(**changed)
+            key_cache.forget(ApiKey.objects.for_org(row))
+            old = {field: before[field] for field in changed}
+            audit.record("organization.change", by=caller, target=row, before=old, after=changed)
+    organization.refresh_from_db(fields=list(wanted))
 
 
 def _free_slug(name: str) -> str:

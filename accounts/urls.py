@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts import views
+from accounts.views import members, records, settings
 
 urlpatterns = [
-    path("organization/<uuid:organization_id>/choose", views.choose, name="choose_organization"),
-    path("members", views.member_list, name="members"),
-    path("members/<int:member_id>/role", views.member_role, name="change_role"),
-    path("members/<int:member_id>/remove", views.member_remove, name="remove_member"),
-    path("invitations/<str:token>", views.invitation, name="invitation"),
+    path("organization/<uuid:organization_id>/choose", members.choose, name="choose_organization"),
+    path("organization/<uuid:organization_id>/leave", settings.leave, name="leave_organization"),
+    path("organizations", settings.new_organization, name="new_organization"),
+    path("settings", settings.organization, name="settings"),
+    path("settings/profile", settings.profile, name="profile"),
+    path("settings/audit", records.record_list, name="audit"),
+    path("settings/audit.csv", records.record_file, name="audit_file"),
+    path("members", members.member_list, name="members"),
+    path("members/<int:member_id>/role", members.member_role, name="change_role"),
+    path("members/<int:member_id>/remove", members.member_remove, name="remove_member"),
+    path("invitations/<str:token>", members.invitation, name="invitation"),
 ]

@@ -1,4 +1,6 @@
-"""Persons whom an operator vouches for. Those who come by themselves are made by accounts.signup."""
+"""Persons: those whom an operator vouches for, and what each changes of themselves. Those who come by themselves are made
+by accounts.signup.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import secrets
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
+from django.http import HttpRequest
 
+from accounts import audit
 from accounts.models import User
 
 
@@ -21,3 +25,14 @@ def ensure_user(email: str) -> tuple[User, str | None]:
         user = User.objects.create_user(email, password)
         EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
     return user, password
+
+
+def change(user: User, *, name: str, letters_when_finished: bool, request: HttpRequest) -> None:
+    wanted = {"name": name, "letters_when_finished": letters_when_finished}
+    with transaction.atomic():
+        row = User.objects.select_for_update().get(pk=user.pk)
+        before = {field: getattr(row, field) for field in wanted}
+        if before != wanted:
+            User.objects.filter(pk=row.pk).update(**wanted)
+            audit.record("profile.change", by=row, target=row, before=before, after=wanted, request=request)
+    user.refresh_from_db(fields=list(wanted))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from io import StringIO
 from typing import Any
 
 from django.db.models import QuerySet, Sum
 
 from accounts.models import Organization
+from accounts.spreadsheet import line
 from billing import usage
 from billing.models import Account, DayUse, Kind, Transfer, TransferKind
 from billing.money import MICROS, format_usd
@@ -33,8 +32,6 @@ CENT = MICROS // 100
 # What moved an organization's money in or out; what is only set aside for a while is not on its bill.
 KINDS = (*usage.BILLED_KINDS, TransferKind.DISPUTE, TransferKind.WRITE_OFF)
 DASHBOARD = "Dashboard"
-# A spreadsheet takes these for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -176,18 +173,6 @@ def transfers_file(organization: Organization, first: date, last: date) -> Itera
         after = page.after
         if after is None:
             return
-
-
-def line(*values: object) -> str:
-    out = StringIO()
-    csv.writer(out).writerow([_harmless(value) for value in values])
-    return out.getvalue()
-
-
-def _harmless(value: object) -> str:
-    text = str(value)
-    money = text.removeprefix("-").replace(".", "", 1).isdigit()
-    return f"'{text}" if text.startswith(FORMULA) and not money else text
 
 
 @dataclass(frozen=True)

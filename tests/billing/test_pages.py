@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from accounts import spreadsheet
 from billing import ledger, statements
 from billing.models import Limits, Price
 from tests.billing.conftest import give, hold
@@ -115,7 +116,7 @@ def test_a_figure_is_told_in_cents_and_what_is_less_exactly():
 
 
 def test_a_name_is_no_formula_in_a_spreadsheet():
-    assert statements.line("=1+1", "-4.00", "@x", "a,b") == "'=1+1,-4.00,'@x,\"a,b\"\r\n"
+    assert spreadsheet.line("=1+1", "-4.00", "@x", "a,b") == "'=1+1,-4.00,'@x,\"a,b\"\r\n"
 
 
 def test_credit_limits_and_own_prices_are_told_in_words(alice_browser, org):

@@ -1,4 +1,4 @@
-"""The organization's pages: which organization, its members, invitations."""
+"""Who belongs to the organization: choosing one, members, invitations."""
 
 from __future__ import annotations
 
