@@ -46,7 +46,7 @@ def test_a_button_appears_only_for_what_is_configured(db, openid, settings):
     assert f"form-action 'self' {openid.url}" in page["Content-Security-Policy"]
     settings.SOCIALACCOUNT_PROVIDERS = {}
     page = Client().get("/accounts/login/").content
-    assert b"Sign in with a passkey" in page
+    assert b"Use a passkey instead" in page
     assert BUTTON not in page
     assert Client().get("/accounts/oidc/company/login/").status_code == 404
 

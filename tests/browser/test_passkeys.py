@@ -38,16 +38,16 @@ def test_a_passkey_is_added_and_opens_the_account_without_a_password(page, live_
 
     page.context.clear_cookies()
     page.goto(f"{home}/accounts/login/?next=/keys")
-    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey instead").click()
     page.wait_for_url(f"{home}/keys")
 
     page.context.clear_cookies()
     device.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": made})
     device.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})  # another telephone
     page.goto(f"{home}/accounts/login/")
-    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey instead").click()
     expect(page.get_by_text("Nothing was done")).to_be_visible()
 
     page.goto(f"{live_stack.url}/accounts/login/")
-    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey instead").click()
     expect(page.get_by_text("Browsers allow passkeys only at an address with a name")).to_be_visible()
