@@ -15,7 +15,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.urls import URLPattern, path
 
 from accounts.console import AFTER, DaysFilter, KeysetList, LongList, OrganizationFilter, Page, ReadOnly
-from billing import running, statements
+from accounts.spreadsheet import line
+from billing import running
 from billing.models import BY_HAND, Account, Kind, Transfer, TransferKind
 from billing.money import format_usd
 
@@ -168,7 +169,7 @@ def left(transfer: Transfer, kind: Kind) -> str:
 def file(transfers: QuerySet[Transfer], organization: UUID | None, accounts: Sequence[str]) -> Iterator[str]:
     """Newest first; with balances where an organization's transfers are all listed."""
     shown = accounts if organization else ()
-    yield statements.line(*COLUMNS, *(f"{kind}_after_usd" for kind in shown))
+    yield line(*COLUMNS, *(f"{kind}_after_usd" for kind in shown))
     kinds = kinds_of(organization) if organization else {}
     balances: running.Balances = {}
     rows = list(transfers[:FILE_PAGE])
@@ -179,12 +180,12 @@ def file(transfers: QuerySet[Transfer], organization: UUID | None, accounts: Seq
             return
         for transfer in rows:
             left = {kinds[pk]: micros for pk, micros in balances.items()}
-            yield statements.line(*_cells(transfer), *(format_usd(left[kind]) for kind in shown))
+            yield line(*_cells(transfer), *(format_usd(left[kind]) for kind in shown))
             if organization:
                 balances = running.before(transfer, balances)
         rows = list(transfers.filter(pk__lt=rows[-1].pk)[:FILE_PAGE]) if len(rows) == FILE_PAGE else []
     if rows:
-        yield statements.line("The file ends here: choose days up to", f"{rows[0].created_at:%Y-%m-%d}")
+        yield line("The file ends here: choose days up to", f"{rows[0].created_at:%Y-%m-%d}")
 
 
 def _cells(transfer: Transfer) -> tuple[Any, ...]:
