@@ -276,6 +276,12 @@ PAGES: dict[str, list[Page]] = {
     "members": [Page("get", EVERYBODY)],
     "members/<int:member_id>/role": [Page("post", LEADERS, stranger=404)],
     "members/<int:member_id>/remove": [Page("post", LEADERS, stranger=404)],
+    "settings": [Page("get", LEADERS), Page("post", LEADERS)],
+    "settings/profile": [Page("get", EVERYBODY), Page("post", EVERYBODY)],
+    "settings/audit": [Page("get", LEADERS)],
+    "settings/audit.csv": [Page("get", LEADERS)],
+    "organizations": [Page("post", EVERYBODY)],
+    "organization/<uuid:organization_id>/leave": [Page("post", EVERYBODY, stranger=404)],
     "organization/<uuid:organization_id>/choose": [Page("post", EVERYBODY, stranger=404)],
 }
 
