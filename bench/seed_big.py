@@ -216,8 +216,8 @@ def rows(jobs: int) -> Iterator[tuple[str, str]]:
         "billing_dayuse",
         f"SELECT row_number() OVER () AS id, u.* FROM (SELECT (j.at AT TIME ZONE 'UTC')::date AS day, {OF_ORG} AS organization_id,"
         " j.key AS key_id, j.model, '480p' AS resolution, (ARRAY['local', 'wavespeed', 'dashscope', 'inferencesh'])[1 + j.i % 4]"
-        f" AS provider, count(*) AS jobs, sum(j.length_ms) AS billed_ms, sum({PAID} - {RATE}) AS micros,"
-        f" sum(12000 * (j.length_ms / 1000)) AS cost_micros FROM seed_job j WHERE {GOOD} GROUP BY 1, 2, 3, 4, 6) u",
+        f" AS provider, 1 + j.i % 4 AS route_id, 'second' AS unit, count(*) AS jobs, sum(j.length_ms) AS billed_ms, sum({PAID} - {RATE}) AS micros,"
+        f" sum(12000 * (j.length_ms / 1000)) AS cost_micros FROM seed_job j WHERE {GOOD} GROUP BY 1, 2, 3, 4, 6, 7) u",
     )
     fold = "sum(amount_micros) FILTER (WHERE status = 'open')"
     yield (

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.widgets import AdminSplitDateTime
-from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib import admin
 
-from accounts.console import Audited, Page, operator
-from billing import gateway_admin, prices, proposal_admin, quotas, reconcile_admin
+from accounts.console import Audited
+from billing import gateway_admin, price_admin, proposal_admin, quotas, reconcile_admin
 from billing.ledger_admin import BooksAdmin
-from billing.models import Account, DayUse, Hold, Limits, Price, Tier
+from billing.models import Account, DayUse, Hold, Limits, Tier
 from billing.money import format_usd
 
-__all__ = ["gateway_admin", "proposal_admin", "reconcile_admin"]  # Django looks for registrations here
+__all__ = [
+    "gateway_admin",
+    "price_admin",
+    "proposal_admin",
+    "reconcile_admin",
+]  # Django looks for registrations here
 
 
 # --- the books ----------------------------------------------------------------------------------------------
@@ -58,6 +59,7 @@ class DayUseAdmin(BooksAdmin):
         "model",
         "resolution",
         "provider",
+        "route_id",
         "jobs",
         "seconds",
         "paid",
@@ -75,77 +77,6 @@ class DayUseAdmin(BooksAdmin):
     @admin.display(description="cost USD")
     def cost(self, use: DayUse) -> str:
         return format_usd(use.cost_micros)
-
-
-# --- the price book -----------------------------------------------------------------------------------------
-
-
-class PriceForm(forms.ModelForm[Price]):
-    valid_from = forms.SplitDateTimeField(
-        widget=AdminSplitDateTime, required=False, help_text="Blank: now. In UTC."
-    )
-
-    class Meta:
-        model = Price
-        fields = [
-            "model",
-            "resolution",
-            "unit",
-            "micros_per_unit",
-            "step_ms",
-            "min_units",
-            "max_units",
-            "organization",
-            "valid_from",
-            "valid_to",
-        ]
-
-
-@admin.register(Price)
-class PriceAdmin(Page[Price]):
-    """A price is ended, never deleted: the history of the book stays readable."""
-
-    form = PriceForm
-    list_display = [
-        "model",
-        "resolution",
-        "unit",
-        "usd",
-        "min_units",
-        "max_units",
-        "organization",
-        "valid_from",
-        "valid_to",
-    ]
-    list_filter = ["model", "resolution", "unit"]
-    list_select_related = ["organization"]
-    raw_id_fields = ["organization"]
-    ordering = ["model", "resolution", "unit", "-valid_from"]
-
-    @admin.display(description="USD per unit", ordering="micros_per_unit")
-    def usd(self, price: Price) -> str:
-        return format_usd(price.micros_per_unit)
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001
-        before = prices.facts(Price.objects.get(pk=obj.pk)) if change else None
-        prices.save(obj, by=operator(request), before=before, request=request)
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """An overlap is found under the lock, that is while saving: too late for the form to show it."""
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except prices.PriceOverlap as overlap:
-            messages.error(request, overlap.message)
-            return HttpResponseRedirect(request.get_full_path())
 
 
 # --- limits -------------------------------------------------------------------------------------------------

@@ -110,7 +110,8 @@ class TransferAdmin(BooksAdmin):
         """Balances of what is looked at, where there are any."""
         if not request.GET.get("organization"):
             return [*self.list_display]
-        return [*self.list_display, *(f"left_{kind}" for kind in shown_accounts(request))]
+        same = [name for name in self.list_display if name != "organization"]
+        return [*same, *(f"left_{kind}" for kind in shown_accounts(request))]
 
     @admin.display(description="USD")
     def amount(self, transfer: Transfer) -> str:

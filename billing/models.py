@@ -342,6 +342,9 @@ class DayUse(models.Model):
     model = models.CharField(max_length=80)
     resolution = models.CharField(max_length=10, blank=True)
     provider = models.CharField(max_length=32, blank=True)
+    # No foreign key: routes are another room's, and one that is gone was used all the same. 0: not known then.
+    route_id = models.BigIntegerField("route", default=0, db_default=0)
+    unit = models.CharField(max_length=10, blank=True, default="", db_default="", help_text="Of its price.")
     jobs = models.PositiveIntegerField()
     billed_ms = models.BigIntegerField()
     micros = models.BigIntegerField(help_text="What customers paid, in micro-dollars.")
@@ -353,7 +356,7 @@ class DayUse(models.Model):
         verbose_name_plural = "days of use"
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "day", "key", "model", "resolution", "provider"],
+                fields=["organization", "day", "key", "model", "resolution", "provider", "route_id", "unit"],
                 name="day_use_once",
                 nulls_distinct=False,
             )

@@ -13,22 +13,28 @@ from django.db.models import Sum
 from billing.models import DayUse, Hold
 
 COUNT = """
-INSERT INTO billing_dayuse AS d (day, organization_id, key_id, model, resolution, provider,
+INSERT INTO billing_dayuse AS d (day, organization_id, key_id, model, resolution, provider, route_id, unit,
                                  jobs, billed_ms, micros, cost_micros)
-VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, 1, %s, %s, %s)
-ON CONFLICT (organization_id, day, key_id, model, resolution, provider) DO UPDATE SET
+VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, %s, 1, %s, %s, %s)
+ON CONFLICT (organization_id, day, key_id, model, resolution, provider, route_id, unit) DO UPDATE SET
     jobs = d.jobs + 1, billed_ms = d.billed_ms + excluded.billed_ms, micros = d.micros + excluded.micros,
     cost_micros = d.cost_micros + excluded.cost_micros
 """
 
 
+# In place of a route that is not known: the number of none.
+NO_ROUTE = 0
+
+
 @dataclass(frozen=True)
 class Made:
-    """How something was made: who was ordered to, and what they took for it in micro-dollars."""
+    """How something was made: who was ordered to, what they took for it in micro-dollars, and the unit of its price."""
 
     resolution: str = ""
     provider: str = ""
     cost_micros: int = 0
+    route_id: int = NO_ROUTE
+    unit: str = ""
 
 
 NOT_KNOWN = Made()
@@ -51,9 +57,10 @@ class Line:
 
 def count(hold: Hold, taken: int, made: Made) -> None:
     """In the transaction of the capture, which holds the organization's lock."""
-    values = [hold.organization_id, hold.key_id, hold.model, made.resolution, made.provider]
+    what = (hold.organization_id, hold.key_id, hold.model, made.resolution)
+    how = (made.provider, made.route_id, made.unit)
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, [*values, hold.billed_ms, taken, made.cost_micros])
+        cursor.execute(COUNT, (*what, *how, hold.billed_ms, taken, made.cost_micros))
 
 
 def by_day(first: date, last: date) -> list[Line]:
@@ -64,7 +71,7 @@ def by_day(first: date, last: date) -> list[Line]:
 
 
 def by(column: str, first: date, last: date, *, most: int) -> list[Line]:
-    """By `model`, `provider` or `organization__name`: those with most revenue first."""
+    """By `model`, `provider`, `route_id` or `organization_id`: those with most revenue first."""
     return sorted(_lines(first, last, column), key=lambda line: -line.micros)[:most]
 
 

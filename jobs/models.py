@@ -207,6 +207,13 @@ class Job(models.Model):
             models.Index(
                 fields=["model", "-finished_at"], name="job_lately", condition=Q(status="succeeded")
             ),
+            # What failed lately, counted by code without a look at the table.
+            models.Index(
+                fields=["id"],
+                include=["error_code", "model"],
+                name="job_failed",
+                condition=Q(status__in=["expired", "failed"]),
+            ),
             # Only unfinished jobs: what the dispatcher and the sweeper look through stays small.
             models.Index(fields=["status", "due_at"], name="job_due", condition=Q(status__in=sorted(OPEN))),
             models.Index(fields=["deadline_at"], name="job_deadline", condition=Q(status__in=sorted(OPEN))),

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import Any
 
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.console import link
+from accounts.models import Organization
 from billing import rollups
 from billing.money import format_usd
 from jobs.models import Attempt, Delivery, Job
 from jobs.states import AttemptStatus, Status
 from jobs.types import least_id
+from providers.models import Route
 
 SPANS = (7, 30, 90)
 USUAL_SPAN = 30
@@ -27,7 +30,6 @@ MOST_LINES = 10
 # The figures are shared by everybody who looks, and are this old at most.
 KEPT_SECONDS = 30
 HOUR = timedelta(hours=1)
-WEEK = timedelta(days=7)
 
 # Ids begin with their time, so the primary key bounds what is read.
 WAITS = """
@@ -76,18 +78,22 @@ def _figures(days: int) -> dict[str, Any]:
     return {
         "tiles": [*_money(by_day), *_now()],
         "money_chart": _chart(
-            by_day, {"Revenue": "micros", "Paid to providers": "cost_micros"}, unit=1_000_000
+            by_day,
+            {"Revenue": "micros", "Paid to providers": "cost_micros", "Margin": "margin_micros"},
+            unit=1_000_000,
         ),
         "chart_options": CHART,
         "seconds_chart": _chart(by_day, {"Seconds": "seconds"}),
         "tables": [
             {"title": "By model", "table": _table("Model", _lines("model", first, today))},
             {"title": "By provider", "table": _table("Provider", _lines("provider", first, today))},
+            {"title": "By route", "table": _table("Route", _lines("route_id", first, today), _routes)},
             {
                 "title": "By organization",
-                "table": _table("Organization", _lines("organization__name", first, today)),
+                "table": _table("Organization", _lines("organization_id", first, today), _tenants),
             },
-            {"title": "Failures of the last seven days", "table": _failures()},
+            {"title": "In the queue now", "table": _queue()},
+            {"title": f"Failures of {days} days", "table": _failures(days)},
         ],
     }
 
@@ -142,7 +148,7 @@ def _span(span: timedelta) -> str:
 
 def _chart(by_day: Sequence[rollups.Line], shown: dict[str, str], unit: int = 1) -> str:
     """For Chart.js; colours are the theme's."""
-    colours = ("var(--color-primary-600)", "var(--color-base-400)")
+    colours = ("var(--color-primary-600)", "var(--color-base-400)", "var(--color-primary-300)")
     sets = [
         {"label": label, "data": [getattr(day, name) / unit for day in by_day], "backgroundColor": colour}
         for (label, name), colour in zip(shown.items(), colours, strict=False)
@@ -150,25 +156,77 @@ def _chart(by_day: Sequence[rollups.Line], shown: dict[str, str], unit: int = 1)
     return json.dumps({"labels": [day.name[5:] for day in by_day], "datasets": sets})
 
 
-def _table(heading: str, lines: Sequence[rollups.Line]) -> dict[str, Any]:
+Names = Callable[[Sequence[str]], Mapping[str, str]]
+
+
+def _table(heading: str, lines: Sequence[rollups.Line], named: Names | None = None) -> dict[str, Any]:
+    """For the theme. `named` says what the operator reads for the names of the lines, where those are numbers."""
+    names = named([line.name for line in lines]) if named else {}
     return {
-        "headers": [heading, "Videos", "Seconds", "Revenue", "Margin"],
+        "headers": [heading, "Videos", "Seconds", "Revenue", "Cost", "Margin"],
         "rows": [
             [
-                line.name or "not known",
+                names.get(line.name) or line.name or "not known",
                 f"{line.jobs:,}",
                 f"{line.seconds:,}",
                 f"${format_usd(line.micros)}",
-                f"${format_usd(line.margin_micros)}",
+                f"${format_usd(line.cost_micros)}",
+                _margin(line),
             ]
             for line in lines
         ],
     }
 
 
-def _failures() -> dict[str, Any]:
+def _margin(line: rollups.Line) -> str:
+    share = f" ({100 * line.margin_micros // line.micros} %)" if line.micros else ""
+    return f"${format_usd(line.margin_micros)}{share}"
+
+
+def _routes(ids: Sequence[str]) -> dict[str, str]:
+    routes = Route.objects.select_related("account", "organization").in_bulk(list(map(int, ids)))
+    links = {str(pk): link("providers_route_change", pk, str(route)) for pk, route in routes.items()}
+    gone = {pk: f"route {pk}, which is gone" for pk in ids if pk not in links}
+    return {**gone, **links, str(rollups.NO_ROUTE): "not known"}
+
+
+def _tenants(ids: Sequence[str]) -> dict[str, str]:
+    names = Organization.objects.filter(pk__in=ids).values_list("pk", "name")
+    return {str(pk): link("tenant", pk, name) for pk, name in names}
+
+
+def _queue() -> dict[str, Any]:
+    """By model; the rows that are looked at are those of unfinished jobs."""
+    rows = (
+        Job.objects.open()
+        .values("model")
+        .annotate(
+            preparing=Count("pk", filter=Q(status=Status.PREPARING)),
+            queued=Count("pk", filter=Q(status=Status.QUEUED)),
+            under_way=Count("pk", filter=Q(status__in=[Status.RUNNING, Status.SAVING])),
+            since=Min("queued_at", filter=Q(status=Status.QUEUED)),
+        )
+        .order_by("-queued", "model")
+    )
+    now = timezone.now()
+    return {
+        "headers": ["Model", "Preparing", "Waiting", "Oldest", "Running"],
+        "rows": [
+            [
+                row["model"],
+                f"{row['preparing']:,}",
+                f"{row['queued']:,}",
+                _span(now - row["since"]) if row["since"] else "",
+                f"{row['under_way']:,}",
+            ]
+            for row in rows[:MOST_LINES]
+        ],
+    }
+
+
+def _failures(days: int) -> dict[str, Any]:
     ended = Job.objects.filter(
-        pk__gte=least_id(timezone.now() - WEEK), status__in=[Status.FAILED, Status.EXPIRED]
+        pk__gte=least_id(timezone.now() - timedelta(days=days)), status__in=[Status.EXPIRED, Status.FAILED]
     )
     rows = ended.values("error_code", "model").annotate(n=Count("pk")).order_by("-n")[:MOST_LINES]
     return {

@@ -25,7 +25,7 @@ from django.utils import timezone
 from billing import ledger
 from billing.outbox import Use
 from billing.quotes import Quote
-from billing.rollups import Made
+from billing.rollups import NO_ROUTE, Made
 from jobs import chain, fetch, media, notify, storage
 from jobs.events import transition
 from jobs.gallery import workspace_prefix
@@ -192,7 +192,7 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
         if won:
             Asset.objects.bulk_create([item.asset for item in saved])
             use = Use(quote.unit, quote.billed_units, quote.micros_per_unit)
-            made = Made(quote.resolution, *_maker(job))
+            made = _made(job, quote)
             captured = ledger.capture(
                 job.id, quote.total_micros, billed_ms=quote.billed_ms, use=use, made=made
             )
@@ -208,11 +208,15 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
     return won
 
 
-def _maker(job: Job) -> tuple[str, int]:
-    """Who filmed it, and what all attempts cost us."""
-    attempts = list(job.attempts.order_by("number").values_list("status", "provider", "cost_micros"))
-    provider = next((name for status, name, _ in reversed(attempts) if status == AttemptStatus.SUCCEEDED), "")
-    return provider, sum(cost for _, _, cost in attempts)
+def _made(job: Job, quote: Quote) -> Made:
+    """Who filmed it by which route, and what all attempts cost us."""
+    rows = job.attempts.order_by("number").values_list("status", "provider", "route_id", "cost_micros")
+    attempts = list(rows)
+    provider, route = next(
+        ((name, route) for status, name, route, _ in reversed(attempts) if status == AttemptStatus.SUCCEEDED),
+        ("", NO_ROUTE),
+    )
+    return Made(quote.resolution, provider, sum(cost for *_, cost in attempts), route, quote.unit)
 
 
 def end(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from django.db.models import BigIntegerField, Count, F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now, TruncMonth
 from django.urls import reverse
-from django.utils.html import format_html
 
+from accounts.console import link
 from accounts.models import ApiKey, AuditEntry, Member, Note, Organization
 from billing import quotas
 from billing.models import Account, Alert, KeySpend, Kind, Limits, MonthSpend
@@ -131,7 +130,7 @@ def _jobs(found: Organization) -> dict[str, Any]:
     jobs = Job.objects.for_org(found).order_by("-pk").defer("inputs", "options", "request", "wire")
     rows = [
         (
-            _link("jobs_job_change", job.pk, str(job.pk)),
+            link("jobs_job_change", job.pk, str(job.pk)),
             job.model,
             f"{job.status} {job.error_code}".strip(),
             f"${format_usd(job.charged_micros)}" if job.charged_micros is not None else "",
@@ -150,7 +149,7 @@ def _members(found: Organization) -> dict[str, Any]:
     members = Member.objects.for_org(found).select_related("user").order_by("created_at", "id")
     rows = [
         (
-            _link("accounts_user_change", member.user_id, member.user.email),
+            link("accounts_user_change", member.user_id, member.user.email),
             member.get_role_display(),
             _time(member.created_at),
         )
@@ -165,7 +164,7 @@ def _keys(found: Organization) -> dict[str, Any]:
     keys = keys.annotate(spent=_one(spend, F("held_micros") + F("spent_micros")))
     rows = [
         (
-            _link("accounts_apikey_change", key.pk, str(key)),
+            link("accounts_apikey_change", key.pk, str(key)),
             "revoked" if key.revoked_at else "expired" if key.expired else "works",
             f"${format_usd(key.spent)}",
             NONE if key.spend_cap_micros is None else f"${format_usd(key.spend_cap_micros)}",
@@ -197,7 +196,7 @@ def _record(found: Organization) -> dict[str, Any]:
     entries = AuditEntry.objects.for_org(found).select_related("actor_user", "actor_key").order_by("-id")
     rows = [
         (
-            _link("accounts_auditentry_change", entry.pk, entry.action),
+            link("accounts_auditentry_change", entry.pk, entry.action),
             str(entry.actor_user or entry.actor_key or "the platform"),
             (entry.after or {}).get("reason", ""),
             _time(entry.created_at),
@@ -213,10 +212,6 @@ def _record(found: Organization) -> dict[str, Any]:
 
 def _table(headers: list[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
     return {"headers": headers, "rows": [list(row) for row in rows]}
-
-
-def _link(page: str, pk: int | UUID, text: str) -> str:
-    return format_html('<a class="text-link" href="{}">{}</a>', reverse(f"admin:{page}", args=[pk]), text)
 
 
 def _time(at: Any) -> str:

@@ -11,12 +11,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin import OrganizationAdmin
-from accounts.console import operator
+from accounts.console import link, operator
 from accounts.models import Organization
 from accounts.organizations import note, resume, suspend
 from jobs.tenant import organizations, tenant
@@ -48,7 +47,7 @@ class TenantAdmin(OrganizationAdmin):
 
     @admin.display(description="name", ordering="name")
     def tenant(self, organization: Organization) -> str:
-        return format_html('<a class="text-link" href="{}">{}</a>', _page(organization.pk), organization.name)
+        return link("tenant", organization.pk, organization.name)
 
     def get_urls(self) -> list[URLPattern]:
         def guarded(view: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from accounts.console.filters import DaysFilter, OrganizationFilter
 from accounts.console.lists import AFTER, KeysetList, LongList, one_of, values_of
-from accounts.console.pages import Audited, Page, ReadOnly, Table, facts, operator
+from accounts.console.pages import Audited, Page, ReadOnly, Table, facts, link, operator
 from accounts.console.site import ConsoleSite
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "ReadOnly",
     "Table",
     "facts",
+    "link",
     "one_of",
     "operator",
     "values_of",

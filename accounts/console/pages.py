@@ -10,6 +10,8 @@ from django.contrib import admin
 from django.db import models, transaction
 from django.forms.models import model_to_dict
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminURLInputWidget
 
@@ -91,6 +93,11 @@ def operator(request: HttpRequest) -> User:
 def facts(row: models.Model) -> dict[str, Any]:
     """A row as JSON, for the audit record."""
     return {name: _plain(value) for name, value in model_to_dict(row).items()}
+
+
+def link(page: str, pk: Any, text: str) -> str:
+    """To a page of the console that is about one row."""
+    return format_html('<a class="text-link" href="{}">{}</a>', reverse(f"admin:{page}", args=[pk]), text)
 
 
 def _plain(value: Any) -> Any:

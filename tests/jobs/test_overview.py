@@ -65,7 +65,11 @@ def test_the_figures_are_those_of_the_books(console, films, org):
     assert "Margin $0.16" in words(page)
     assert chart(page, "Revenue")[-1] == 0.24
     assert sum(chart(page, "Seconds")) == 8
-    assert "fake 2 8 $0.24 $0.16" in words(page)
+    assert sum(chart(page, "Margin")) == pytest.approx(0.16)
+    assert "fake 2 8 $0.24 $0.08 $0.16 (66 %)" in words(page)
+    assert "By route Route Videos Seconds Revenue Cost Margin wan-2.2-s2v by fake 2 8 $0.24 $0.08" in words(
+        page
+    )
     assert "Acme 2 8" in words(page)
     assert not ledger_check.check()
 
@@ -73,7 +77,7 @@ def test_the_figures_are_those_of_the_books(console, films, org):
 def test_failures_are_counted_by_code(console, films):
     films("[fake fail=render_failed]", times=2)
     assert DayUse.objects.count() == 0
-    assert re.search(r"Failures of the last seven days .* wan-2.2-s2v 2", words(console.get("/console/")))
+    assert re.search(r"Failures of 30 days .* wan-2.2-s2v 2", words(console.get("/console/")))
 
 
 def test_a_lost_answer_is_shown(console, films):
@@ -110,3 +114,24 @@ def test_use_is_counted_once_however_often_a_capture_is_asked_for(films, org):
     job_id = Hold.objects.get().job_id
     ledger.capture(job_id, 1)
     assert [use.jobs for use in DayUse.objects.all()] == [1]
+
+
+def test_use_keeps_its_route_and_unit(console, films, org):
+    films()
+    route = Route.objects.get(organization=org)
+    assert [(use.route_id, use.unit) for use in DayUse.objects.all()] == [(route.pk, "second")]
+    number = route.pk
+    route.delete()
+    cache.clear()
+    assert f"route {number}, which is gone" in words(console.get("/console/"))
+
+
+def test_what_waits_is_counted_by_model(console, org, caller):
+    drive.fund(org)
+    drive.fake_route(org)
+    for _ in range(3):
+        submit(caller, drive.request(org))
+    found = words(console.get("/console/"))
+    assert re.search(
+        r"In the queue now Model Preparing Waiting Oldest Running wan-2.2-s2v 0 3 \d+ s 0 ", found
+    )
