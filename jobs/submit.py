@@ -29,7 +29,7 @@ from jobs.accept import Acceptance
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
 from jobs.inputs import FACTS, as_json, check_input
 from jobs.models import Asset, Job
-from jobs.states import Status
+from jobs.states import OURS, Status
 from jobs.types import JobRequest, new_id
 from jobs.wake import wake
 from providers import catalogue, errors, routing
@@ -174,6 +174,18 @@ def offer(caller: Caller, request: JobRequest) -> tuple[Quote, str]:
     quote = price(caller.organization, model, options, length_ms, own_key=own_key)
     promise = {"o": str(caller.organization.pk), "h": request_hash(request), "q": quote.as_json()}
     return quote, signing.dumps(promise, salt=QUOTE_SALT, compress=True)
+
+
+def same_again(row: Job) -> JobRequest:
+    """The order of a job, to be placed once more: the seed is the one that was drawn."""
+    return JobRequest(
+        model=row.model,
+        inputs={role: source.get("asset") or source["url"] for role, source in row.inputs.items()},
+        options=row.options,
+        webhook_url=row.webhook_url,
+        tags=tuple(row.tags),
+        dialect=OURS,
+    )
 
 
 def agreed(organization: Organization, text: str, digest: str) -> Quote:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from providers.catalogue import Input, Model
@@ -50,10 +50,13 @@ class Slot:
     max_ms: int
 
 
-def fields(model: Model) -> list[Field]:
+def fields(model: Model, *, given: Mapping[str, Any] | None = None) -> list[Field]:
+    """`given`: options of an order that is to be begun with; without them each field has its usual value."""
+    given = given or {}
     required = set(model.options.get("required", ()))
     properties: Mapping[str, Mapping[str, Any]] = model.options.get("properties", {})
-    return [_field(name, schema, required=name in required) for name, schema in properties.items()]
+    found = [_field(name, schema, required=name in required) for name, schema in properties.items()]
+    return [replace(field, default=given.get(field.name, field.default)) for field in found]
 
 
 def slots(model: Model) -> list[Slot]:

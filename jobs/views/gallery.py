@@ -167,6 +167,22 @@ def star(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
     return render(request, "gallery/_star.html", {"job": job, "starred": not starred})
 
 
+@require_POST
+@org_view("jobs:write")
+def job_tag(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
+    """On the video's own page."""
+    job = get_object_or_404(Job.objects.for_org(caller.organization).visible(), pk=job_id)
+    off = request.POST.get("off", "")
+    try:
+        if off:
+            browse.untag(caller, [job.pk], off)
+        else:
+            browse.tag(caller, [job.pk], request.POST.get("tag", ""))
+    except JobError as refusal:
+        messages.error(request, refusal.message)
+    return HttpResponseRedirect(reverse("job", args=[job.pk]) + "#tags")
+
+
 # --- several ---
 
 

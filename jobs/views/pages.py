@@ -11,15 +11,17 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.tenancy import Caller, org_view
-from jobs import gallery, shares
+from jobs import browse, gallery, shares
 from jobs.cancel import cancel
 from jobs.errors import JobError
 from jobs.events import job_events
+from jobs.inputs import given_files
 from jobs.models import Asset, Job
-from jobs.views import words
+from jobs.views import forms, words
 from jobs.views.following import address
 from jobs.views.share_form import ShareForm
 from providers import catalogue
@@ -150,21 +152,63 @@ def _find(caller: Caller, job_id: UUID) -> Job:
 
 def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
     job = _find(caller, job_id)
-    events = job_events(job.pk)
     files = Asset.objects.live().filter(job=job, origin=Asset.Origin.OUTPUT)
     outputs = {asset.role: asset for asset in files}
     video, poster = outputs.get("video"), outputs.get("poster")
-    can_share = bool(video) and caller.can("jobs:write")
+    can_write = caller.can("jobs:write")
+    kept, kept_tone = words.left(video.expires_at if video else None, timezone.now())
     return {
         "row": _row(job, address(poster) if poster else ""),
         "job": job,
-        "model": catalogue.models().get(job.model),
+        "model": words.model(job),
+        "known": job.model in catalogue.models(),
         "video": video,
         "video_url": address(video) if video else "",
-        "timeline": words.timeline(events),
+        "kept": kept,
+        "kept_tone": kept_tone,
+        "inputs": _inputs(caller, job),
+        "timeline": words.timeline(job_events(job.pk)),
         "advice": words.advice(job),
         "settings": words.settings(job),
-        "can_write": caller.can("jobs:write"),
-        "share_form": ShareForm() if can_share else None,
-        "shared": shares.working(job) if can_share else [],
+        "receipt": words.receipt(job),
+        "starred": job.pk in browse.starred(caller, [job]),
+        "can_write": can_write,
+        "share_form": ShareForm() if video and can_write else None,
+        "shared": shares.working(job) if video and can_write else [],
     }
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file that went into a job. One that is gone has no address; what is only an address yet has that as its name."""
+
+    noun: str
+    kind: str
+    name: str
+    length: str
+    address: str
+
+
+def _inputs(caller: Caller, job: Job) -> list[Given]:
+    """In the catalogue's order."""
+    model = catalogue.models().get(job.model)
+    files = given_files(caller.organization, job)
+    order = list(model.inputs) if model else []
+    found = []
+    for role, source in sorted(job.inputs.items(), key=lambda given: _place(order, given[0])):
+        file = files.get(role)
+        kind = file.kind if file else (model.inputs[role].kind if model and role in model.inputs else "")
+        found.append(
+            Given(
+                noun=forms.NOUNS.get(kind, role),
+                kind=kind,
+                name=file.filename if file else source.get("url", ""),
+                length=words.length(file.duration_ms) if file else "",
+                address=address(file) if file else "",
+            )
+        )
+    return found
+
+
+def _place(order: list[str], role: str) -> int:
+    return order.index(role) if role in order else len(order)

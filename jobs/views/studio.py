@@ -31,6 +31,7 @@ from jobs import snapshots, storage, uploads
 from jobs.cancel import cancel
 from jobs.detect import OURS, detect
 from jobs.errors import Conflict, Invalid, NotFound
+from jobs.inputs import given_files
 from jobs.live import let_go
 from jobs.models import Asset, Job
 from jobs.submit import MAX_SEED, known_model, offer, submit
@@ -75,8 +76,10 @@ def chooser(request: HttpRequest, caller: Caller) -> HttpResponse:
 @require_GET
 @org_view("jobs:write")
 def model_page(request: HttpRequest, caller: Caller, slug: str) -> HttpResponse:
+    """Empty, or filled in like the job that `?from=` names."""
     model = _model(slug)
-    fields = forms.fields(model)
+    job = _find(caller, _uuid_or_404(request.GET["from"])) if "from" in request.GET else None
+    fields = forms.fields(model, given=job.options if job else {})
     preview = catalogue.models().get(model.preview)
     shown = {
         "section": "studio",
@@ -94,6 +97,10 @@ def model_page(request: HttpRequest, caller: Caller, slug: str) -> HttpResponse:
         "samples": {slot.kind: SAMPLES[slot.kind] for slot in forms.slots(model) if slot.kind in SAMPLES},
         "most_bytes": settings.UPLOAD_MAX_BYTES,
         "most_seed": MAX_SEED,
+        "like": job,
+        "given": {role: _file(file) for role, file in given_files(caller.organization, job).items()}
+        if job
+        else {},
     }
     return render(request, "studio/model.html", shown)
 
@@ -363,6 +370,13 @@ def _uuid(value: Any) -> UUID:
         return UUID(str(value))
     except ValueError:
         raise Invalid("parameter_invalid", "This is not the id of a file.") from None
+
+
+def _uuid_or_404(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise Http404 from None
 
 
 def _file(row: Asset) -> dict[str, Any]:

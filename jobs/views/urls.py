@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs.views import gallery, keys, pages, providers, public, requests, shares, studio, webhooks
+from jobs.views import again, gallery, keys, pages, providers, public, requests, shares, studio, webhooks
 
 urlpatterns = [
     path("", public.home, name="home"),
@@ -33,6 +33,8 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/live", pages.job_live, name="job_live"),
     path("jobs/<uuid:job_id>/cancel", pages.job_cancel, name="job_cancel"),
     path("jobs/<uuid:job_id>/delete", pages.job_delete, name="job_delete"),
+    path("jobs/<uuid:job_id>/again", again.job_again, name="job_again"),
+    path("jobs/<uuid:job_id>/tags", gallery.job_tag, name="job_tag"),
     path("jobs/<uuid:job_id>/star", gallery.star, name="star"),
     path("jobs/<uuid:job_id>/shares", shares.share_make, name="share_make"),
     path("jobs/<uuid:job_id>/shares/<uuid:share_id>/revoke", shares.share_revoke, name="share_revoke"),

@@ -42,6 +42,7 @@ EVENTS: Final = {
     "attempt_ended": "This try did not work",
     "cancel_requested": "Cancel requested",
 }
+UNITS: Final = {"second": "second", "image": "picture", "own_key": "second on your own account"}
 # From here on the end of a video's time is something to act on.
 SOON: Final = timedelta(days=3)
 TRY_AGAIN: Final = "Nothing is wrong with your files. Submitting the same again can help."
@@ -101,6 +102,23 @@ def length(milliseconds: int) -> str:
         return ""
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
     return f"{minutes}:{seconds:02d}"
+
+
+def receipt(job: Job) -> list[tuple[str, str]]:
+    """What is paid for and what came of it, line by line."""
+    if not job.quoted_micros:
+        return [("Total", "Free")]
+    rate = usd(job.quote["micros_per_unit"]) if job.quote.get("micros_per_unit") else ""
+    unit = UNITS.get(job.quote.get("unit", ""), "second")
+    lines = [("Rate", f"{rate} a {unit}")] if rate else []
+    if job.billed_units:
+        lines.append(("Billed", f"{job.billed_units} {unit}{'' if job.billed_units == 1 else 's'}"))
+    lines.append(("Promised at most", usd(job.quoted_micros)))
+    if job.status == Status.SUCCEEDED:
+        lines.append(("Charged", usd(job.charged_micros or 0)))
+    elif job.final:
+        lines.append(("Charged", "$0.00, since there is no video"))
+    return lines
 
 
 def left(until: datetime | None, now: datetime) -> tuple[str, str]:

@@ -218,6 +218,8 @@ PAGES: dict[str, list[Page]] = {
     "gallery/delete": [Page("post", MAKERS)],
     "gallery/archive": [Page("post", EVERYBODY)],
     "jobs": [Page("get", EVERYBODY)],
+    "jobs/<uuid:job_id>/again": [Page("get", MAKERS, stranger=404), Page("post", MAKERS, stranger=404)],
+    "jobs/<uuid:job_id>/tags": [Page("post", MAKERS, stranger=404)],
     "jobs/<uuid:job_id>/star": [Page("post", EVERYBODY, stranger=404)],
     "studio": [Page("get", MAKERS)],
     "studio/<str:slug>": [Page("get", MAKERS)],

@@ -39,6 +39,7 @@ class Studio {
     this.listen();
     // What was pressed before all of this was here would have been lost.
     for (const button of root.querySelectorAll("[data-later]")) button.disabled = false;
+    this.takeGiven();
     for (const slot of this.slots) slot.takeEarly();
     this.resume();
   }
@@ -102,6 +103,12 @@ class Studio {
     delete order.options.seed;
     if (given != null) return Array.from({ length: count }, (_, index) => given + index);
     return Array.from({ length: count }, () => Math.floor(Math.random() * this.mostSeed));
+  }
+
+  // The files of an earlier job, where the page was opened like it.
+  takeGiven() {
+    const given = JSON.parse(document.getElementById("given")?.textContent || "{}");
+    for (const slot of this.slots) if (given[slot.role]) slot.takeAsset(given[slot.role]);
   }
 
   async useSamples() {

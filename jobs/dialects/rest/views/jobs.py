@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from rest_framework.request import Request
@@ -24,7 +25,7 @@ from jobs.dialects.rest.wire import orders as orders_wire
 from jobs.dialects.rest.wire.preferences import LONGEST_WAIT, wait_of
 from jobs.errors import Conflict, NotFound
 from jobs.models import Job, JobQuerySet
-from jobs.submit import QUOTE_SECONDS, offer, submit
+from jobs.submit import QUOTE_SECONDS, offer, same_again, submit
 from jobs.waiting import Outcome, wait_final
 
 ORDER_CODES = (*INPUT_CODES, *MONEY_CODES, "model_unknown", "parameter_missing")
@@ -180,7 +181,8 @@ class Retry(View):
             raise Conflict(
                 "job_not_ended", "The job is still at work; it can be ordered again when it has ended."
             )
-        again = submit(self.caller, orders_wire.same_again(row, request.headers.get("Idempotency-Key", "")))
+        key = request.headers.get("Idempotency-Key", "")
+        again = submit(self.caller, replace(same_again(row), idempotency_key=key, tell_place=True))
         return Response(self.shown(again), status=202, headers={"Location": f"/v1/jobs/{again.id}"})
 
 
