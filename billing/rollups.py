@@ -79,4 +79,5 @@ def _lines(first: date, last: date, column: str) -> Iterator[Line]:
     rows: Any = DayUse.objects.filter(day__gte=first, day__lte=last).values(column)
     sums = rows.annotate(n=Sum("jobs"), ms=Sum("billed_ms"), paid=Sum("micros"), cost=Sum("cost_micros"))
     for row in sums:
-        yield Line(str(row[column] or ""), row["n"], row["ms"] // 1000, row["paid"], row["cost"])
+        name = "" if row[column] is None else str(row[column])
+        yield Line(name, row["n"], row["ms"] // 1000, row["paid"], row["cost"])

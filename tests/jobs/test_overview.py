@@ -135,3 +135,9 @@ def test_what_waits_is_counted_by_model(console, org, caller):
     assert re.search(
         r"In the queue now Model Preparing Waiting Oldest Running wan-2.2-s2v 0 3 \d+ s 0 ", found
     )
+
+
+def test_use_of_no_known_route_is_shown_as_such(console, films):
+    films()
+    DayUse.objects.update(route_id=0)
+    assert "Margin not known 1 4 $0.12" in words(console.get("/console/"))
