@@ -11,8 +11,9 @@ from django.contrib import admin
 
 from accounts.console import Audited
 from billing import gateway_admin, price_admin, proposal_admin, quotas, reconcile_admin
+from billing.free_models import THOUSANDTHS
 from billing.ledger_admin import BooksAdmin
-from billing.models import Account, DayUse, Hold, Limits, Tier
+from billing.models import Account, DayUse, FreeQuota, FreeUse, Hold, Limits, Tier
 from billing.money import format_usd
 
 __all__ = [
@@ -38,7 +39,10 @@ class AccountAdmin(BooksAdmin):
 
 @admin.register(Hold)
 class HoldAdmin(BooksAdmin):
-    list_display = ["job_id", "organization", "model", "status", "held", "captured", "funding", "created_at"]
+    list_display = [
+        *("job_id", "organization", "model", "status"),
+        *("held", "given", "captured", "funding", "created_at"),
+    ]
     list_filter = ["status", "funding"]
     found_by = ("pk", "job_id")
 
@@ -49,6 +53,23 @@ class HoldAdmin(BooksAdmin):
     @admin.display(description="captured USD")
     def captured(self, hold: Hold) -> str:
         return format_usd(hold.captured_micros)
+
+    @admin.display(description="free USD")
+    def given(self, hold: Hold) -> str:
+        return format_usd(hold.free_micros) if hold.free_micros else ""
+
+
+@admin.register(FreeUse)
+class FreeUseAdmin(BooksAdmin):
+    list_display = ["organization", "model", "held_units", "used_units"]
+
+    @admin.display(description="held units")
+    def held_units(self, use: FreeUse) -> str:
+        return f"{use.held / THOUSANDTHS:g}"
+
+    @admin.display(description="used units")
+    def used_units(self, use: FreeUse) -> str:
+        return f"{use.used / THOUSANDTHS:g}"
 
 
 @admin.register(DayUse)
@@ -77,6 +98,20 @@ class DayUseAdmin(BooksAdmin):
     @admin.display(description="cost USD")
     def cost(self, use: DayUse) -> str:
         return format_usd(use.cost_micros)
+
+
+# --- free units ---------------------------------------------------------------------------------------------
+
+
+@admin.register(FreeQuota)
+class FreeQuotaAdmin(Audited[FreeQuota]):
+    """What is free holds from the next job on; jobs under way keep what they took."""
+
+    list_display = ["model", "unit", "units", "organization"]
+    list_filter = ["unit"]
+    list_select_related = ["organization"]
+    raw_id_fields = ["organization"]
+    ordering = ["model", "organization"]
 
 
 # --- limits -------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Two phases for a job. `hold` moves the worst case from the organization's available account to its held
 account, and is the only place where a limit is checked; `capture` moves the price to revenue and returns the
-rest, or `release` returns everything. Hence no resolution can ever overdraw.
+rest, or `release` returns everything. Hence no resolution can ever overdraw. What is free of a price (`billing.free`)
+never becomes money: the hold keeps it beside its amount, and it is used up before anything is paid.
 
 Every verb runs in its caller's transaction, with the caller's lock on the job (if any) taken before. It
   1. locks the organization's `available` row: one writer per organization, so nothing below can race;
@@ -22,7 +23,7 @@ from uuid import UUID
 
 from accounts.models import ApiKey, Organization, User
 from accounts.tenancy import OrgQuerySet
-from billing import outbox, rollups
+from billing import free, outbox, rollups
 from billing.errors import (
     AlreadyResolved,
     BillingError,
@@ -35,6 +36,7 @@ from billing.errors import (
     ReferenceTaken,
     SpendCapReached,
 )
+from billing.free import Terms
 from billing.models import Account, Hold, HoldStatus, Kind, Transfer, TransferKind
 from billing.posting import Facts, Move, change, deposit, lock, lock_by_job, place, resolve
 
@@ -159,41 +161,47 @@ def hold(
     amount_micros: int,
     key: ApiKey | None = None,
     model: str = "",
+    terms: Terms | None = None,
 ) -> Hold:
-    """Sets money aside for a job, or raises which limit forbids it and changes nothing. One statement.
+    """Sets the price of a job aside, or raises which limit forbids it and changes nothing. One statement.
 
-    The same hold asked for again is returned. `model` is the catalogue's slug, for usage by model.
+    The same hold asked for again is returned. `model` is the catalogue's slug, for usage by model. `terms` say how
+    much of the price may be free: what is left of the model's quota is taken, and only the rest is money.
     """
     if amount_micros < 0:
         raise ValueError(f"a hold cannot be negative: {amount_micros}")
     held = Hold(job_id=job_id, organization=organization, key=key, model=model, amount_micros=amount_micros)
-    move = Move(f"hold:{job_id}", TransferKind.HOLD, Kind.AVAILABLE, Kind.HELD, amount_micros)
-    facts = place(held, move)
+    facts = place(held, f"hold:{job_id}", terms)
     if facts.has_hold:
         return _same(Hold.objects.get(job_id=job_id), organization, amount_micros)
     if held.pk is None:
-        raise _refusal(facts, amount_micros)
+        raise _refusal(facts, held.amount_micros)
     return held
 
 
-def raise_hold(job_id: UUID, amount_micros: int) -> Hold:
-    """Sets an open hold to another amount: more is checked like a hold, less returns the difference."""
+def raise_hold(job_id: UUID, amount_micros: int, *, terms: Terms | None = None) -> Hold:
+    """Sets an open hold to another price: more is checked like a hold, less returns the difference. What is free of it is
+    taken anew; without `terms` nothing is.
+    """
     if amount_micros < 0:
         raise ValueError(f"a hold cannot be negative: {amount_micros}")
     found = _lock_hold(job_id)
     if found.status != HoldStatus.OPEN:
         raise AlreadyResolved(job_id, found.status)
-    more = amount_micros - found.amount_micros
-    if more == 0:
+    if amount_micros == found.price_micros:
         return found
+    had, had_free = found.amount_micros, found.free
+    mine = had_free + free.left(found.organization_id, found.model, terms)
+    found.free, found.free_micros = terms.part(amount_micros, mine) if terms else (0, 0)
+    found.amount_micros = amount_micros - found.free_micros
     found.raises += 1
-    found.amount_micros = amount_micros
+    more = found.amount_micros - had
     reference = f"hold:{job_id}:raise:{found.raises}"
     if more > 0:
         move = Move(reference, TransferKind.HOLD_RAISE, Kind.AVAILABLE, Kind.HELD, more)
     else:
         move = Move(reference, TransferKind.RELEASE, Kind.HELD, Kind.AVAILABLE, -more)
-    if forbidding := change(found, move, by=more):
+    if forbidding := change(found, move, by=more, free_by=found.free - had_free):
         raise _refusal(forbidding, more)
     return found
 
@@ -206,8 +214,9 @@ def capture(
     use: outbox.Use | None = None,
     made: rollups.Made = rollups.NOT_KNOWN,
 ) -> int:
-    """Takes the price, at most the hold, and returns the rest; answers what was taken. `billed_ms` of video and how it
-    was `made` are for usage; `use` says the length in the units of its price, in which postpaid jobs are reported.
+    """Takes the price, at most the hold, and returns the rest; answers what was paid: free units are used up first.
+    `billed_ms` of video and how it was `made` are for usage; `use` says the length in the units of its price, in which
+    postpaid jobs are reported.
 
     A second capture answers the first's amount and posts nothing. After a release it raises AlreadyResolved.
     """
@@ -218,15 +227,17 @@ def capture(
         return found.captured_micros
     if found.status == HoldStatus.RELEASED:
         raise AlreadyResolved(job_id, found.status)
-    if amount_micros > found.amount_micros:
+    if amount_micros > found.price_micros:
         # The customer agreed to the hold, never to more: the difference is ours.
         log.error(
             "job %s costs %d micros but holds %d: captured at the hold",
             job_id,
             amount_micros,
-            found.amount_micros,
+            found.price_micros,
         )
-    taken = min(amount_micros, found.amount_micros)
+    price = min(amount_micros, found.price_micros)
+    free_micros = min(price, found.free_micros)
+    taken = price - free_micros
     moves = [
         Move(f"capture:{job_id}", TransferKind.CAPTURE, Kind.HELD, Kind.REVENUE, taken),
         Move(
@@ -234,7 +245,7 @@ def capture(
         ),
     ]
     found.billed_ms = billed_ms
-    _resolve(found, HoldStatus.CAPTURED, moves, taken)
+    _resolve(found, HoldStatus.CAPTURED, moves, taken, free_micros=free_micros)
     outbox.enqueue(found, taken, use)
     rollups.count(found, taken, made)
     return taken
@@ -251,10 +262,23 @@ def release(job_id: UUID, *, reason: str) -> None:
     _resolve(found, HoldStatus.RELEASED, [move], 0, note=reason)
 
 
-def _resolve(found: Hold, status: HoldStatus, moves: Sequence[Move], taken: int, note: str = "") -> None:
+def _resolve(
+    found: Hold,
+    status: HoldStatus,
+    moves: Sequence[Move],
+    taken: int,
+    *,
+    free_micros: int = 0,
+    note: str = "",
+) -> None:
+    """`taken` is what is paid, `free_micros` what the free units that are used up would have cost."""
+    held = found.free
+    # A started unit is a used one.
+    used = -(-held * free_micros // found.free_micros) if free_micros else 0
+    found.free, found.free_micros = used, free_micros
     found.status = status
     found.captured_micros = taken
-    resolve(found, moves, note=note)
+    resolve(found, moves, free_held=held, free_used=used, note=note)
 
 
 def _same(found: Hold, organization: Organization, amount: int) -> Hold:
@@ -262,7 +286,7 @@ def _same(found: Hold, organization: Organization, amount: int) -> Hold:
         raise HoldMismatch(found.job_id)
     if found.status != HoldStatus.OPEN:
         raise AlreadyResolved(found.job_id, found.status)
-    if found.amount_micros != amount:
+    if found.price_micros != amount:
         raise HoldMismatch(found.job_id)
     return found
 

@@ -102,6 +102,19 @@ RULES = {
             AS side (name, expected, found)
         WHERE coalesce(side.expected, 0) <> coalesce(side.found, 0)
     """,
+    "free use is the fold of the holds": """
+        SELECT concat('free ', coalesce(u.model, h.model), ' of ', coalesce(u.organization_id, h.organization_id),
+                      ' ', side.name),
+               coalesce(side.expected, 0), coalesce(side.found, 0)
+        FROM billing_freeuse u FULL JOIN (
+            SELECT organization_id, model, sum(free) FILTER (WHERE status = 'open') AS held,
+                   sum(free) FILTER (WHERE status = 'captured') AS used
+            FROM billing_hold WHERE free > 0 GROUP BY organization_id, model
+        ) h ON h.organization_id = u.organization_id AND h.model = u.model
+        CROSS JOIN LATERAL (VALUES ('held', h.held, u.held), ('used', h.used, u.used))
+            AS side (name, expected, found)
+        WHERE coalesce(side.expected, 0) <> coalesce(side.found, 0)
+    """,
     "the days of use are the fold of the captured holds": """
         SELECT concat('use of ', coalesce(d.model, h.model), ' by ', coalesce(d.organization_id, h.organization_id),
                       ' ', side.name),

@@ -15,6 +15,7 @@ from accounts.models import ApiKey, BillingMode, Organization
 from accounts.tenancy import OrgQuerySet
 from billing.alert_models import Alert, AlertPlan
 from billing.control_models import Difference, Proposal, Reconciliation
+from billing.free_models import FreeQuota, FreeUse
 from billing.gateway_models import (
     AutoTopUp,
     Customer,
@@ -35,6 +36,8 @@ __all__ = [
     "AutoTopUp",
     "Customer",
     "Difference",
+    "FreeQuota",
+    "FreeUse",
     "Invoice",
     "Proposal",
     "RateClass",
@@ -169,9 +172,12 @@ class Hold(models.Model):
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     # The catalogue's slug, so that usage by model needs nothing of the jobs.
     model = models.CharField(max_length=80, blank=True)
+    # What is to be paid; what is free stands beside it, and the price is both. A capture keeps what was used of it.
     amount_micros = models.BigIntegerField()
+    free = models.BigIntegerField("thousandths of free units", default=0, db_default=0)
+    free_micros = models.BigIntegerField("what those would have cost", default=0, db_default=0)
     captured_micros = models.BigIntegerField(default=0)
-    # How much video the capture paid for; nothing for what is not billed by the second.
+    # How much video the capture was for, free or paid; nothing for what is not billed by the second.
     billed_ms = models.BigIntegerField(default=0, db_default=0)
     status = models.CharField(max_length=10, choices=HoldStatus, default=HoldStatus.OPEN)
     # How the job is paid is fixed here: changing the organization's mode changes later jobs only.
@@ -195,6 +201,9 @@ class Hold(models.Model):
                 condition=Q(status="captured") | Q(captured_micros=0), name="hold_captured_only_by_capture"
             ),
             models.CheckConstraint(
+                condition=Q(free__gte=0, free_micros__gte=0), name="hold_free_not_negative"
+            ),
+            models.CheckConstraint(
                 condition=Q(status="open", resolved_at=None)
                 | Q(status__in=["captured", "released"], resolved_at__isnull=False),
                 name="hold_resolved_has_time",
@@ -215,6 +224,11 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status} {format_usd(self.amount_micros)} USD"
+
+    @property
+    def price_micros(self) -> int:
+        """With what is free of it."""
+        return self.amount_micros + self.free_micros
 
 
 class TransferKind(models.TextChoices):

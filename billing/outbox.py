@@ -8,7 +8,7 @@ what it counted in that minute, and what is missing goes to the invoice as a lin
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from celery import shared_task
@@ -42,12 +42,24 @@ class Use:
     units: int
     micros_per_unit: int
 
+    @property
+    def micros(self) -> int:
+        return self.units * self.micros_per_unit
+
+    def without(self, micros: int) -> Use:
+        """Less the units that would cost so much."""
+        return replace(self, units=self.units - micros // self.micros_per_unit) if micros else self
+
 
 def enqueue(hold: Hold, taken: int, use: Use | None) -> None:
-    """The report of a capture, in the transaction that captures. Nothing for jobs that were paid before."""
+    """The report of a capture, in the transaction that captures: of what is to be paid, free units left out. Nothing for
+    jobs that were paid before.
+    """
     if hold.funding != BillingMode.POSTPAID or not taken or not settings.STRIPE_SECRET_KEY:
         return
-    whole = use if use and use.units * use.micros_per_unit == taken else Use("micro", taken, 1)
+    whole = use.without(hold.free_micros) if use else None
+    if whole is None or whole.micros != taken:
+        whole = Use("micro", taken, 1)
     UsageReport.objects.create(
         organization_id=hold.organization_id,
         job_id=hold.job_id,

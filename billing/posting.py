@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.transaction import TransactionManagementError
 
+from billing.free import Terms
 from billing.models import Account, Hold, Kind, TransferKind
 
 # NO KEY: the foreign keys of other tables may still be checked against the row while we hold it.
@@ -60,7 +61,8 @@ FACTS = """facts AS (
     SELECT * FROM billing_facts(%(organization)s, %(key)s, %(job)s, %(funding)s, %(month)s, %(needed)s)
 ), """
 PLACE = """
-SELECT * FROM billing_place_hold(%(organization)s, %(job)s, %(key)s, %(model)s, %(reference)s, %(amount)s)
+SELECT * FROM billing_place_hold(%(organization)s, %(job)s, %(key)s, %(model)s, %(reference)s, %(price)s,
+                                 %(unit)s, %(unit_micros)s, %(unit_takes)s)
 """
 
 # A posting begins with no hold or a changed one; where `held` comes out empty nothing else is written. PostgreSQL
@@ -71,7 +73,7 @@ NO_HOLD = "held AS (SELECT NULL::bigint AS id, now() AS created_at)"
 CHANGED_HOLD = """held AS (
     UPDATE billing_hold
     SET amount_micros = %(amount)s, captured_micros = %(captured)s, status = %(status)s, raises = %(raises)s,
-        billed_ms = %(billed_ms)s,
+        billed_ms = %(billed_ms)s, free = %(free)s, free_micros = %(free_micros)s,
         resolved_at = CASE WHEN %(status)s = 'open' THEN NULL ELSE now() END
     WHERE job_id = %(job)s AND {given}
     RETURNING id, created_at
@@ -83,7 +85,13 @@ CHANGED_HOLD = """held AS (
     UPDATE billing_monthspend
     SET held_micros = held_micros + %(held)s, spent_micros = spent_micros + %(captured)s
     FROM held WHERE organization_id = %(organization)s AND month = %(month)s
+), by_free AS (
+    UPDATE billing_freeuse SET held = billing_freeuse.held + %(free_held)s, used = used + %(free_used)s
+    FROM held WHERE organization_id = %(organization)s AND model = %(model)s AND (%(free_held)s, %(free_used)s) <> (0, 0)
 )"""
+OPEN_FREE_USE = """
+INSERT INTO billing_freeuse (organization_id, model, held, used) VALUES (%s, %s, 0, 0) ON CONFLICT DO NOTHING
+"""
 RAISED_HOLD = CHANGED_HOLD.format(given="(SELECT refusal IS NULL FROM facts)")
 RESOLVED_HOLD = CHANGED_HOLD.format(given="status = 'open'")
 MOVES = """, posted AS (
@@ -128,23 +136,47 @@ class Facts:
     refusal: str | None
 
 
-def place(hold: Hold, move: Move) -> Facts:
-    """Locks, inserts the hold and posts its move if every limit allows it: then, and only then, the hold has a pk."""
-    values = {**_values_of(hold), "organization": hold.organization_id, "reference": move.reference}
+def place(hold: Hold, reference: str, terms: Terms | None) -> Facts:
+    """Locks, takes what is free, inserts the hold and posts the rest if every limit allows it: then, and only then, the
+    hold has a pk. Its amount is the whole price before, what is to be paid afterwards.
+    """
+    values = {
+        "organization": hold.organization_id,
+        "job": hold.job_id,
+        "key": hold.key_id,
+        "model": hold.model,
+        "reference": reference,
+        "price": hold.amount_micros,
+        "unit": terms.unit if terms else None,
+        "unit_micros": terms.micros if terms else 0,
+        "unit_takes": terms.takes if terms else 0,
+    }
     row = one(PLACE, values)
     if row is None:
         lock(hold.organization_id)  # opens the accounts
         row = one(PLACE, values)
     assert row is not None
-    facts = Facts(*row[2:])
+    facts = Facts(*row[4:])
+    hold.free, hold.free_micros = row[2], row[3]
+    hold.amount_micros -= hold.free_micros
     if row[0] is not None:
         hold.pk, hold.created_at, hold.month, hold.funding = row[0], row[1], facts.month, facts.funding
     return facts
 
 
-def change(hold: Hold, move: Move, *, by: int) -> Facts | None:
-    """Saves the hold and posts its move; the facts that forbid it if a limit does."""
-    values = {**_values(hold.organization_id, [move]), **_values_of(hold), "held": by, "needed": by}
+def change(hold: Hold, move: Move, *, by: int, free_by: int) -> Facts | None:
+    """Saves the hold and posts its move; the facts that forbid it if a limit does. `free_by`: thousandths more."""
+    if free_by:
+        with connection.cursor() as cursor:
+            cursor.execute(OPEN_FREE_USE, [hold.organization_id, hold.model])
+    values = {
+        **_values(hold.organization_id, [move]),
+        **_values_of(hold),
+        "held": by,
+        "needed": by,
+        "free_held": free_by,
+        "free_used": 0,
+    }
     row = one(POST_IF_IT_FITS, values)
     assert row is not None
     facts = Facts(*row[3:])
@@ -154,12 +186,16 @@ def change(hold: Hold, move: Move, *, by: int) -> Facts | None:
     return None
 
 
-def resolve(hold: Hold, moves: Sequence[Move], *, note: str = "") -> None:
-    """Saves the hold, now captured or released, and posts what becomes of its money."""
+def resolve(hold: Hold, moves: Sequence[Move], *, free_held: int, free_used: int, note: str = "") -> None:
+    """Saves the hold, now captured or released, and posts what becomes of its money. Of the thousandths that were held
+    `free_used` are used up.
+    """
     values = {
         **_values(hold.organization_id, moves, note=note),
         **_values_of(hold),
         "held": -hold.amount_micros,
+        "free_held": -free_held,
+        "free_used": free_used,
     }
     _written(one(POST.format(held=RESOLVED_HOLD), values), moves)
 
@@ -193,7 +229,6 @@ def _values(
 
 
 def _values_of(hold: Hold) -> dict[str, Any]:
-    """A new hold has no month and no funding yet: the database decides them."""
     return {
         "job": hold.job_id,
         "key": hold.key_id,
@@ -202,6 +237,8 @@ def _values_of(hold: Hold) -> dict[str, Any]:
         "amount": hold.amount_micros,
         "captured": hold.captured_micros,
         "billed_ms": hold.billed_ms,
+        "free": hold.free,
+        "free_micros": hold.free_micros,
         "status": str(hold.status),
         "funding": hold.funding or None,
         "raises": hold.raises,

@@ -12,6 +12,8 @@ from typing import Any
 
 from accounts.models import Organization
 from billing.errors import PriceMissing
+from billing.free import Terms
+from billing.free_models import THOUSANDTHS
 from billing.models import Price, Unit
 from billing.money import format_usd
 
@@ -49,6 +51,24 @@ class Quote:
             raise ValueError("an image has no length")
         units = billed_units(measured_ms, self.step_ms, self.min_units, self.max_units)
         return _priced(self, measured_ms, units)
+
+    @property
+    def terms(self) -> Terms | None:
+        """How much of the free quota it takes; None where nothing can be free: the price is nothing, or is no price for
+        rendering but the fee for an own key.
+        """
+        if self.unit == Unit.OWN_KEY or not self.micros_per_unit:
+            return None
+        takes = THOUSANDTHS if self.unit == Unit.IMAGE else self.step_ms
+        return Terms(self.unit, self.micros_per_unit, takes)
+
+    def bill(self, free_micros: int) -> tuple[Line, ...]:
+        """Its lines, with one for what is free of it; they add up to what is paid."""
+        if not free_micros:
+            return self.lines
+        units = free_micros // self.micros_per_unit
+        text = f"{units} {self.unit}{'' if units == 1 else 's'} of it free"
+        return (*self.lines, Line(text, units, -self.micros_per_unit, -free_micros))
 
     @property
     def billed_ms(self) -> int:

@@ -74,7 +74,7 @@ def detect(caller: Caller, detector: str, image: str, *, ratio: str = "") -> Loo
         raise
     with transaction.atomic():
         hold = Hold.objects.get(job_id=look_id)
-        charged = ledger.capture(look_id, hold.amount_micros)
+        charged = ledger.capture(look_id, hold.price_micros)
     return Look(verdict, charged)
 
 
@@ -89,6 +89,7 @@ def _hold(caller: Caller, detector: str) -> UUID:
                 amount_micros=quote.total_micros,
                 key=caller.key,
                 model=detector,
+                terms=quote.terms,
             )
             quotas.may_use(caller.organization, detector)
     except RateLimited:

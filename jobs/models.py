@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Organization, User
@@ -153,6 +153,7 @@ class Job(models.Model):
     length_ms = models.BigIntegerField(default=0, help_text="of the input whose length is billed")
     quote = models.JSONField(default=dict)
     quoted_micros = models.BigIntegerField(default=0)
+    free_micros = models.BigIntegerField(default=0, db_default=0, help_text="of the quoted")
     charged_micros = models.BigIntegerField(null=True)
     billed_units = models.PositiveIntegerField(null=True)
     error_code = models.CharField(max_length=64, blank=True)
@@ -192,7 +193,8 @@ class Job(models.Model):
             ),
             models.CheckConstraint(condition=Q(progress__gte=0, progress__lte=1), name="job_progress"),
             models.CheckConstraint(
-                condition=Q(charged_micros=None) | Q(charged_micros__lte=models.F("quoted_micros")),
+                condition=Q(charged_micros=None)
+                | Q(charged_micros__lte=F("quoted_micros") - F("free_micros")),
                 name="job_never_above_quote",
             ),
         ]

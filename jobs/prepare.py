@@ -205,7 +205,8 @@ def _queue(job: Job, length_ms: int) -> None:
             given = frozenset({Status.PREPARING})
             if transition(job, Status.QUEUED, given=given, fence=job.fence, data=data, **fields):
                 quotas.may_last(job.organization, length_ms)
-                ledger.raise_hold(job.id, quote.total_micros)
+                held = ledger.raise_hold(job.id, quote.total_micros, terms=quote.terms)
+                Job.objects.filter(pk=job.pk).update(free_micros=held.free_micros)
                 wake("jobs.dispatch")
     except BillingError as refusal:
         job.status = Status.PREPARING

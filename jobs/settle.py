@@ -176,16 +176,17 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
     False: the job was ended by somebody else meanwhile; the copies are dropped.
     """
     quote = Quote.from_json(job.quote)
+    payable = quote.total_micros - job.free_micros
     with transaction.atomic():
         fields = {
             "progress": 1.0,
             "phase": "",
             "finished_at": Now(),
             "lease_until": None,
-            "charged_micros": quote.total_micros,
+            "charged_micros": payable,
             "billed_units": quote.billed_units,
         }
-        data = {"charged_micros": quote.total_micros, "billed_units": quote.billed_units}
+        data = {"charged_micros": payable, "billed_units": quote.billed_units}
         won = transition(
             job, Status.SUCCEEDED, given=frozenset({Status.SAVING}), fence=job.fence, data=data, **fields
         )
@@ -196,10 +197,8 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
             captured = ledger.capture(
                 job.id, quote.total_micros, billed_ms=quote.billed_ms, use=use, made=made
             )
-            if captured != quote.total_micros:
-                log.error(
-                    "job %s captured %s of %s", job.pk, captured, quote.total_micros, extra={"job": job.pk}
-                )
+            if captured != payable:
+                log.error("job %s captured %s of %s", job.pk, captured, payable, extra={"job": job.pk})
                 Job.objects.filter(pk=job.pk).update(charged_micros=captured)
             notify.enqueue(job)
             wake("jobs.dispatch")  # one place fewer is taken

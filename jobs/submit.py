@@ -15,15 +15,16 @@ from uuid import UUID
 from django.conf import settings
 from django.core import signing
 from django.db import IntegrityError, connection, transaction
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from accounts.models import Organization
 from accounts.rows import from_json
 from accounts.tenancy import Caller
-from billing import ledger, quotas, quotes, throttles
+from billing import free, ledger, quotas, quotes, throttles
 from billing.errors import BillingError, RateLimited
 from billing.models import Unit
-from billing.quotes import Quote
+from billing.quotes import Line, Quote
 from jobs import fetch, storage
 from jobs.accept import Acceptance
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
@@ -39,6 +40,8 @@ from providers.bounds import Asked
 MAX_SEED = 2147483647
 QUOTE_SECONDS = 15 * 60
 QUOTE_SALT = "jobs.quote"
+# Known once the hold is there, which is in the statement before the job's.
+FREE_OF_HOLD = "(SELECT free_micros FROM billing_hold WHERE job_id = %s)"
 NUL, BACKSLASH = "\\u0000", "\\\\"  # as json.dumps writes the two characters
 
 
@@ -77,8 +80,9 @@ def submit(caller: Caller, request: JobRequest) -> Job:
     own_key = require_route(caller.organization, model, options, sources)
     if request.webhook_url:
         _check_address("webhook", request.webhook_url)
+    promised = 0
     if request.quote:
-        quote = agreed(caller.organization, request.quote, digest)
+        quote, promised = agreed(caller.organization, request.quote, digest)
     else:
         quote = price(caller.organization, model, options, length_ms, own_key=own_key)
     if (quote.unit == Unit.OWN_KEY) != own_key:
@@ -87,7 +91,7 @@ def submit(caller: Caller, request: JobRequest) -> Job:
         )
     job = _new_job(caller, request, digest, model, options, sources, quote)
     try:
-        return _write(caller, job, quote, tell_place=request.tell_place)
+        return _write(caller, job, quote, promised, tell_place=request.tell_place)
     except IntegrityError:
         # Two requests with one idempotency key raced; the index let the other one in.
         if again := look_up(caller.organization, request).earlier:
@@ -159,8 +163,28 @@ def examined(
     return model, options, sources
 
 
-def offer(caller: Caller, request: JobRequest) -> tuple[Quote, str]:
-    """The price of an order, and the signed text by which `submit` keeps to it for QUOTE_SECONDS.
+@dataclass(frozen=True)
+class Offer:
+    """The price of an order, what is free of it (thousandths of units, micro-dollars), and the signed text by which
+    `submit` keeps to both for QUOTE_SECONDS.
+    """
+
+    quote: Quote
+    free: int
+    free_micros: int
+    text: str
+
+    @property
+    def payable_micros(self) -> int:
+        return self.quote.total_micros - self.free_micros
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return self.quote.bill(self.free_micros)
+
+
+def offer(caller: Caller, request: JobRequest, *, promised: int = 0) -> Offer:
+    """`promised`: thousandths of free units that go to other orders, offered just before.
 
     Raises Invalid as submit does, and where the length is not known yet: a foreign address cannot be priced.
     """
@@ -172,8 +196,15 @@ def offer(caller: Caller, request: JobRequest) -> tuple[Quote, str]:
         raise Invalid("quote_needs_files", message, field="inputs")
     own_key = require_route(caller.organization, model, options, sources)
     quote = price(caller.organization, model, options, length_ms, own_key=own_key)
-    promise = {"o": str(caller.organization.pk), "h": request_hash(request), "q": quote.as_json()}
-    return quote, signing.dumps(promise, salt=QUOTE_SALT, compress=True)
+    left = max(free.left(caller.organization.pk, model.slug, quote.terms) - promised, 0)
+    part = quote.terms.part(quote.total_micros, left) if quote.terms else (0, 0)
+    promise = {
+        "o": str(caller.organization.pk),
+        "h": request_hash(request),
+        "q": quote.as_json(),
+        "f": part[1],
+    }
+    return Offer(quote, *part, signing.dumps(promise, salt=QUOTE_SALT, compress=True))
 
 
 def same_again(row: Job) -> JobRequest:
@@ -188,8 +219,10 @@ def same_again(row: Job) -> JobRequest:
     )
 
 
-def agreed(organization: Organization, text: str, digest: str) -> Quote:
-    """The quote that was offered for this very order. Raises Invalid: forged, expired, or of another order."""
+def agreed(organization: Organization, text: str, digest: str) -> tuple[Quote, int]:
+    """The quote that was offered for this very order, and how many micro-dollars of it are free at least. Raises Invalid:
+    forged, expired, or of another order.
+    """
     try:
         promise = signing.loads(text, salt=QUOTE_SALT, max_age=QUOTE_SECONDS)
     except signing.SignatureExpired:
@@ -198,23 +231,27 @@ def agreed(organization: Organization, text: str, digest: str) -> Quote:
         raise Invalid("quote_invalid", "This is no quote of ours.", field="quote") from None
     if (promise["o"], promise["h"]) != (str(organization.pk), digest):
         raise Invalid("quote_mismatch", "The quote was made for another order.", field="quote")
-    return Quote.from_json(promise["q"])
+    return Quote.from_json(promise["q"]), promise.get("f", 0)
 
 
-def _write(caller: Caller, job: Job, quote: Quote, *, tell_place: bool) -> Job:
-    """The job as the database has it."""
+def _write(caller: Caller, job: Job, quote: Quote, promised: int, *, tell_place: bool) -> Job:
+    """The job as the database has it. `promised`: micro-dollars that are free by the quote."""
     told = {"model": job.model, "quoted_micros": job.quoted_micros}
     accepted = Acceptance(job, told, tell_place=tell_place)
     try:
         with transaction.atomic():
             # The hold locks the organization's account, so the count of waiting jobs below cannot be raced.
-            ledger.hold(
+            held = ledger.hold(
                 caller.organization,
                 job_id=job.id,
                 amount_micros=quote.total_micros,
                 key=caller.key,
                 model=job.model,
+                terms=quote.terms,
             )
+            if held.free_micros < promised:
+                message = "Other orders used the free units that this quote counted on; ask for a new one."
+                raise Invalid("quote_outdated", message, field="quote")
             quotas.may_use(caller.organization, job.model)
             quotas.may_last(caller.organization, job.length_ms)
             quotas.may_queue(caller.organization, accepted.write())
@@ -414,9 +451,9 @@ def _new_job(
     sources: Mapping[str, Source],
     quote: Quote,
 ) -> Job:
-    length_ms = known_length(model, sources)
+    length_ms, job_id = known_length(model, sources), new_id()
     return Job(
-        id=new_id(),
+        id=job_id,
         organization=caller.organization,
         key=caller.key,
         user=caller.user,
@@ -434,6 +471,7 @@ def _new_job(
         length_ms=length_ms or 0,
         quote=quote.as_json(),
         quoted_micros=quote.total_micros,
+        free_micros=RawSQL(FREE_OF_HOLD, [job_id]) if quote.terms else 0,  # noqa: S611  no customer's text
         queued_at=None if length_ms is None else Now(),
         deadline_at=Now() + timedelta(seconds=settings.JOB_LIFE_SECONDS),
     )

@@ -15,6 +15,15 @@ pytest_plugins = [
 ]
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """Nothing is free in the tests' world but where a test says so: what a job costs can then be told from its price."""
+    from billing.models import FreeQuota  # noqa: PLC0415  models load after this file
+
+    with django_db_blocker.unblock():
+        FreeQuota.objects.all().delete()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _fast() -> None:
     from django.conf import settings  # noqa: PLC0415  the settings load after this file

@@ -62,6 +62,7 @@ class LiveStack:
         if ready not in self.logs():
             self.stop()
             pytest.fail(f"The stack did not start:\n{self.logs()[-6000:]}")
+        self.sql("DELETE FROM billing_freequota")  # as in the rest of the tests' world
 
     def stop(self) -> int:
         """Its exit code."""

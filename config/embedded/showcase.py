@@ -71,7 +71,7 @@ class Showcase:
         before = self._get("/v1/balance")
         files = {"image": self._upload(PICTURE), "audio": self._upload(VOICE)}
         job = self._post("/v1/jobs", json={**ORDER, "inputs": files})
-        self._say(f"Job {job['id']}: {ORDER['model']}, at most {usd(job['price']['quoted_micros'])}")
+        self._say(f"Job {job['id']}: {ORDER['model']}, at most {usd(payable(job['price']))}")
         job = self._follow(job)
         if job["status"] != "succeeded":
             error = job["error"] or {"code": job["status"], "message": "no reason given"}
@@ -169,7 +169,9 @@ class Showcase:
             "Address": address,
             "Phases": ", ".join(f"{name} {seconds:.1f} s" for name, seconds in phases),
             "Billed": f"{price['billed_seconds']} s",
-            "Price": f"{usd(price['charged_micros'])} (quoted {usd(price['quoted_micros'])})",
+            "Price": usd(price["quoted_micros"]),
+            "Free": f"{usd(price['free_micros'])} of it, by the model's free quota",
+            "Paid": usd(price["charged_micros"]),
             "Balance": f"{usd(before['available_micros'])} before, {usd(after['available_micros'])} after",
             "Dashboard": f"{self.url}/ as {self.account['login']}, password {password}",
             "Took": f"{time.monotonic() - self.began:.1f} s since the stack was ready",
@@ -224,6 +226,10 @@ def _body(answer: httpx.Response) -> dict[str, Any]:
     raise DemoError(
         f"{answer.request.method} {answer.request.url.path} answered {answer.status_code}: {reason}"
     )
+
+
+def payable(price: Mapping[str, Any]) -> int:
+    return int(price["quoted_micros"] - price["free_micros"])
 
 
 def usd(micros: int) -> str:

@@ -36,6 +36,7 @@ NEXT = {
     "audio_too_long": "Trim the recording.",
     "video_too_long": "Choose a shorter clip.",
     "quote_expired": "The price has been asked for again: look at it, then press the button once more.",
+    "quote_outdated": "The price has been asked for again: look at it, then press the button once more.",
 }
 
 

@@ -167,7 +167,7 @@ def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
         "kept": kept,
         "kept_tone": kept_tone,
         "inputs": _inputs(caller, job),
-        "timeline": words.timeline(job_events(job.pk)),
+        "timeline": words.timeline(job, job_events(job.pk)),
         "advice": words.advice(job),
         "settings": words.settings(job),
         "receipt": words.receipt(job),

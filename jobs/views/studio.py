@@ -34,7 +34,7 @@ from jobs.errors import Conflict, Invalid, NotFound
 from jobs.inputs import given_files
 from jobs.live import let_go
 from jobs.models import Asset, Job
-from jobs.submit import MAX_SEED, known_model, offer, submit
+from jobs.submit import MAX_SEED, Offer, known_model, offer, submit
 from jobs.types import Example, JobRequest, Sample
 from jobs.views import answers, following, forms
 from providers import catalogue, routing
@@ -223,12 +223,17 @@ def quote(request: HttpRequest, caller: Caller, slug: str) -> HttpResponse:
     seeds = body.get("seeds") or [None]
     if not isinstance(seeds, list) or len(seeds) > MOST_VARIANTS:
         raise Invalid("body_invalid", f"At most {MOST_VARIANTS} variants at once.", field="seeds")
-    offers = [offer(caller, _order(slug, body, seed)) for seed in seeds]
-    total = sum(offered.total_micros for offered, _ in offers)
-    first = offers[0][0]
+    offers: list[Offer] = []
+    for seed in seeds:
+        promised = sum(offered.free for offered in offers)
+        offers.append(offer(caller, _order(slug, body, seed), promised=promised))
+    total = sum(offered.payable_micros for offered in offers)
+    free_micros = sum(offered.free_micros for offered in offers)
+    first = offers[0].quote
     return JsonResponse(
         {
-            "quotes": [text for _, text in offers],
+            "quotes": [offered.text for offered in offers],
+            "free_units": free_micros // first.micros_per_unit if free_micros else 0,
             "each": f"${format_usd(first.total_micros)}",
             "total": f"${format_usd(total)}",
             "total_micros": total,

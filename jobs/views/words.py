@@ -89,11 +89,12 @@ def usd(micros: int) -> str:
 
 def price(job: Job) -> str:
     """What it cost, or what it can cost at most. Free says so: it is what people fear for."""
-    if not job.quoted_micros:
+    payable = job.quoted_micros - job.free_micros
+    if not payable:
         return "Free"
     if job.status == Status.SUCCEEDED:
         return usd(job.charged_micros or 0)
-    return "Free" if job.final else f"at most {usd(job.quoted_micros)}"
+    return "Free" if job.final else f"at most {usd(payable)}"
 
 
 def length(milliseconds: int) -> str:
@@ -113,7 +114,10 @@ def receipt(job: Job) -> list[tuple[str, str]]:
     lines = [("Rate", f"{rate} a {unit}")] if rate else []
     if job.billed_units:
         lines.append(("Billed", f"{job.billed_units} {unit}{'' if job.billed_units == 1 else 's'}"))
-    lines.append(("Promised at most", usd(job.quoted_micros)))
+    if job.free_micros:
+        units = job.free_micros // job.quote["micros_per_unit"]
+        lines.append(("Free", f"{units} {unit}{'' if units == 1 else 's'}, worth {usd(job.free_micros)}"))
+    lines.append(("Promised at most", usd(job.quoted_micros - job.free_micros)))
     if job.status == Status.SUCCEEDED:
         lines.append(("Charged", usd(job.charged_micros or 0)))
     elif job.final:
@@ -140,13 +144,13 @@ def advice(job: Job) -> str:
     return job.error_hint or (TRY_AGAIN if job.error_retryable else CHANGE)
 
 
-def timeline(events: Iterable[JobEvent]) -> list[Line]:
+def timeline(job: Job, events: Iterable[JobEvent]) -> list[Line]:
     """Every step a person would tell of; progress within a phase is what the bar is for."""
     lines: list[Line] = []
     tries = 0
     for event in events:
         tries += event.type == Status.RUNNING
-        text = _text(event, tries)
+        text = _text(job, event, tries)
         if text and (not lines or lines[-1].text != text):
             lines.append(Line(event.at, text, _tone(event)))
     return lines
@@ -164,16 +168,17 @@ def _plain(value: Any) -> Any:
     return {True: "Yes", False: "No"}[value] if isinstance(value, bool) else value
 
 
-def _text(event: JobEvent, tries: int) -> str:
+def _text(job: Job, event: JobEvent, tries: int) -> str:
     if event.type == "phase":
         return PHASES.get(event.data.get("phase", ""), "")
     if event.type == "created":
-        quoted = event.data.get("quoted_micros")
-        return f"Submitted, at most {usd(quoted)}" if quoted else EVENTS["created"]
+        payable = event.data.get("quoted_micros", 0) - job.free_micros
+        return f"Submitted, at most {usd(payable)}" if payable > 0 else EVENTS["created"]
     if event.type == Status.QUEUED and tries:
         return "Waiting for another try"
     if event.type == Status.SUCCEEDED:
-        return f"Ready, {usd(event.data.get('charged_micros', 0))} charged"
+        charged = event.data.get("charged_micros", 0)
+        return f"Ready, {usd(charged) if charged else 'nothing'} charged"
     if event.type in {Status.FAILED, Status.EXPIRED, Status.CANCELED}:
         return f"{EVENTS[event.type]}, nothing charged"
     return EVENTS.get(event.type, "")

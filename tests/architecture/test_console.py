@@ -63,6 +63,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "accounts.User": {"name": "Somebody else"},
     "accounts.Organization": {"retention_days": 7},
     "billing.Price": {"max_units": 500},
+    "billing.FreeQuota": {"units": 77},
     "billing.Tier": {"running": 77},
     "billing.Limits": {"running": 77},
     "providers.Route": {"priority": 77},
@@ -82,6 +83,7 @@ ADDITIONS: dict[str, dict[str, Any]] = {
         "requests_per_second": 5,
         "storage_bytes": 5,
     },
+    "billing.FreeQuota": {"model": "wan-2.2-s2v", "units": 5},
     "billing.Limits": {"organization": "{organization}", "running": 5},
     "billing.Proposal": {
         "organization": "{organization}",

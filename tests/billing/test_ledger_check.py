@@ -7,8 +7,9 @@ from django.db import connection, transaction
 
 from accounts.models import ApiKey
 from billing import ledger, ledger_check
+from billing.free import Terms
 from billing.ledger_check import Difference, check
-from billing.models import Account, Hold, KeySpend, MonthSpend
+from billing.models import Account, FreeQuota, Hold, KeySpend, MonthSpend
 from tests.billing.conftest import assert_sound, give, hold, in_threads
 
 USD = 1_000_000
@@ -25,6 +26,11 @@ def busy(org, api_key):
     ledger.capture(lowered.job_id, USD)
     ledger.capture(hold(org, "4", key=api_key).job_id, 3 * USD)
     ledger.release(hold(org, "2", key=api_key).job_id, reason="failed")
+    FreeQuota.objects.create(model="m", units=5)
+    partly = {"model": "m", "terms": Terms("second", USD, 1000)}
+    ledger.release(hold(org, "3", **partly).job_id, reason="failed")
+    hold(org, "3", **partly)
+    ledger.capture(hold(org, "3", **partly).job_id, 3 * USD)
     return org
 
 
@@ -67,6 +73,7 @@ CASES = {
         "a resolved hold is its capture and its release",
         "a key's spend is the fold of the holds of its chain",
         "a month's spend is the fold of its holds",
+        "free use is the fold of the holds",
     },
     "UPDATE billing_hold SET amount_micros = amount_micros + 1 WHERE status = 'released'": {
         "a resolved hold is its capture and its release"
@@ -92,6 +99,9 @@ CASES = {
     "UPDATE billing_monthspend SET held_micros = held_micros + 1": {
         "a month's spend is the fold of its holds"
     },
+    "UPDATE billing_freeuse SET held = held + 1": {"free use is the fold of the holds"},
+    "UPDATE billing_hold SET free = 0 WHERE status = 'captured'": {"free use is the fold of the holds"},
+    "DELETE FROM billing_freeuse": {"free use is the fold of the holds"},
     "UPDATE billing_dayuse SET jobs = jobs + 1": {"the days of use are the fold of the captured holds"},
     "DELETE FROM billing_dayuse": {"the days of use are the fold of the captured holds"},
     "DELETE FROM billing_monthspend": {"a month's spend is the fold of its holds"},
@@ -140,7 +150,7 @@ def test_the_command_prints_what_it_verified(busy, capsys):
     call_command("check_ledger")
     out = capsys.readouterr().out
     assert out.count("ok ") == len(ledger_check.RULES)
-    assert "13 transfers, 5 holds" in out
+    assert "15 transfers, 8 holds" in out
 
 
 def test_the_command_fails_on_a_difference(busy, capsys):
@@ -150,13 +160,13 @@ def test_the_command_fails_on_a_difference(busy, capsys):
     assert failure.value.returncode == 1
     out = capsys.readouterr()
     assert "DIFFERS  a month's spend is the fold of its holds" in out.out
-    assert "should be 4000000, is 7" in out.err
+    assert "should be 5000000, is 7" in out.err
 
 
 def test_the_task_logs_differences(busy, caplog):
     MonthSpend.objects.update(spent_micros=7)
     ledger_check.check_ledger()
-    assert "should be 4000000, is 7" in caplog.text
+    assert "should be 5000000, is 7" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)

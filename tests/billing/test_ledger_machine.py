@@ -1,4 +1,4 @@
-"""Random sequences of verbs against a model of the ledger in thirty lines.
+"""Random sequences of verbs against a model of the ledger in forty lines.
 
 The suite walks a short way that is always the same. `make ledger` goes at least 10,000 steps of a new one each time;
 ARGS=--hypothesis-seed=7 repeats one.
@@ -17,9 +17,9 @@ from hypothesis.extra.django import TestCase
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from accounts.models import Organization
-from billing import ledger, prices, quotes, reversals
+from billing import free, ledger, prices, quotes, reversals
 from billing.errors import BillingError
-from billing.models import Account, Price, TopUp, Transfer, TransferKind
+from billing.models import Account, FreeQuota, Price, TopUp, Transfer, TransferKind
 from tests.billing.conftest import assert_sound
 from tests.world import make_user
 
@@ -29,14 +29,20 @@ CENT = 10_000
 # Small amounts and few names, so that money runs out often and much is asked for twice.
 MICROS = st.integers(1, 20 * CENT)
 SECONDS = st.integers(1, 9)
+# Free units: more than a few jobs take, fewer than all.
+FREE = 25
 NAMES = st.sampled_from("abcdefgh")
 
 
 class Books:
-    """The model: what is available, what was posted by name, and for each job what it holds and how it ended."""
+    """The model: what is available, what was posted by name, how many units are free, and for each job what it holds
+    (the whole price), what of it is free (units, micro-dollars), and how it ended.
+    """
 
     def __init__(self) -> None:
         self.available = self.revenue = 0
+        self.free = FREE
+        self.given: dict[uuid.UUID, tuple[int, int]] = {}
         self.posted: dict[str, int] = {}
         self.held: dict[uuid.UUID, int] = {}
         self.ended: dict[uuid.UUID, int | None] = {}
@@ -48,26 +54,35 @@ class Books:
         self.available += micros
         return True
 
-    def hold(self, job: uuid.UUID, micros: int) -> bool:
+    def hold(self, job: uuid.UUID, micros: int, unit: int = 0) -> bool:
         if job in self.ended or self.held.get(job, micros) != micros:
             return False
-        return self.change(job, micros)
+        return self.change(job, micros, unit)
 
-    def change(self, job: uuid.UUID, micros: int) -> bool:
-        more = micros - self.held.get(job, 0)
+    def change(self, job: uuid.UUID, micros: int, unit: int) -> bool:
+        """`unit`: what one unit of the price costs; nothing where none of it can be free."""
+        if self.held.get(job) == micros:
+            return True
+        had, had_micros = self.given.get(job, (0, 0))
+        units = min(micros // unit, self.free + had) if unit else 0
+        more = micros - units * unit - (self.held.get(job, 0) - had_micros)
         if more > max(0, self.available):
             return False
         self.available -= more
-        self.held[job] = micros
+        self.free -= units - had
+        self.held[job], self.given[job] = micros, (units, units * unit)
         return True
 
     def end(self, job: uuid.UUID, taken: int | None) -> bool:
         if job in self.ended or job not in self.held:
             return job in self.ended and (self.ended[job] is None) == (taken is None)
-        held = self.held.pop(job)
-        self.ended[job] = taken if taken is None else min(taken, held)
-        self.available += held - (self.ended[job] or 0)
-        self.revenue += self.ended[job] or 0
+        held, (units, free) = self.held.pop(job), self.given.pop(job)
+        price = min(taken or 0, held)
+        paid = max(0, price - free)
+        self.ended[job] = None if taken is None else paid
+        self.free += units - (-(-units * min(price, free) // free) if free else 0)
+        self.available += held - free - paid
+        self.revenue += paid
         return True
 
 
@@ -80,6 +95,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.org = Organization.objects.create(name="Machine", slug=uuid.uuid4().hex)
+        FreeQuota.objects.update_or_create(model="m", organization=self.org, defaults={"units": FREE})
         self.operator = make_user(f"{uuid.uuid4().hex}@house.example")
         self.books = Books()
         self.refunded: dict[uuid.UUID, int] = {}
@@ -192,14 +208,15 @@ class Machine(RuleBasedStateMachine):
     @rule(job=jobs, seconds=SECONDS)
     def hold(self, job, seconds):
         pk, quote, price = job
-        expected, micros = self.books.hold(pk, seconds * price), quote.at(seconds * 1000).total_micros
-        self.twice(expected, ledger.hold, self.org, job_id=pk, amount_micros=micros, model="m")
+        expected, micros = self.books.hold(pk, seconds * price, price), quote.at(seconds * 1000).total_micros
+        named = {"amount_micros": micros, "model": "m", "terms": quote.terms}
+        self.twice(expected, ledger.hold, self.org, job_id=pk, **named)
 
     @rule(job=jobs, seconds=SECONDS)
     def raise_hold(self, job, seconds):
         pk, quote, price = job
-        expected = pk in self.books.held and self.books.change(pk, seconds * price)
-        self.twice(expected, ledger.raise_hold, pk, quote.at(seconds * 1000).total_micros)
+        expected = pk in self.books.held and self.books.change(pk, seconds * price, price)
+        self.twice(expected, ledger.raise_hold, pk, quote.at(seconds * 1000).total_micros, terms=quote.terms)
 
     @rule(job=jobs, seconds=SECONDS)
     def capture(self, job, seconds):
@@ -225,12 +242,18 @@ class Machine(RuleBasedStateMachine):
         found = {row.kind: row.balance_micros for row in Account.objects.for_org(self.org)}
         expected = {
             "available": self.books.available,
-            "held": sum(self.books.held.values()),
+            "held": sum(self.books.held.values()) - sum(free for _, free in self.books.given.values()),
             "revenue": self.books.revenue,
             "funding": -sum(self.books.posted.values()),
         }
         assert found == (expected if found else {})
         assert sum(found.values()) == 0
+
+    @invariant()
+    def free_units_are_the_models(self):
+        (quota,) = free.quotas(self.org)
+        assert quota.left == self.books.free * 1000
+        assert quota.held == sum(units for units, _ in self.books.given.values()) * 1000
 
     @invariant()
     def only_money_that_went_back_makes_a_debt(self):

@@ -158,6 +158,9 @@ ERRORS: Final[dict[str, Entry]] = {
     "quote_needs_files": Entry(422, "A price needs inputs that are known.", "Upload all inputs first."),
     "quote_expired": Entry(422, "The quote's time is over.", "Ask for a new one."),
     "quote_invalid": Entry(422, "This is no quote of ours.", "Send the `id` of a quote unchanged."),
+    "quote_outdated": Entry(
+        422, "Other orders used the free units that the quote counted on.", "Ask for a new one."
+    ),
     "quote_mismatch": Entry(422, "The quote was made for another order.", "Ask for one for this order."),
     "no_route": Entry(
         503, "Nobody can render this at the moment.", "Try again later, or choose another model.", again=True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+from billing.quotes import Quote
 from jobs.events import job_events
 from jobs.models import Asset, Job, JobEvent
 from jobs.states import FINAL
@@ -26,12 +28,18 @@ def receipt(job: Job) -> dict[str, Any]:
         "phases": phases(job_events(job.pk)),
         "price": {
             "currency": "USD",
-            "lines": job.quote.get("lines", []),
+            "lines": _lines(job),
             "quoted_micros": job.quoted_micros,
+            "free_micros": job.free_micros,
             "charged_micros": job.charged_micros,
             "billed_seconds": job.billed_units,
         },
     }
+
+
+def _lines(job: Job) -> list[dict[str, Any]]:
+    """Of the price, and of what is free of it."""
+    return [asdict(line) for line in Quote.from_json(job.quote).bill(job.free_micros)] if job.quote else []
 
 
 def phases(events: Sequence[JobEvent]) -> list[dict[str, Any]]:

@@ -264,8 +264,9 @@ class Studio {
 
 function sum(offer, many) {
   const units = `${offer.units} ${offer.unit}${offer.units === 1 ? "" : "s"}`;
-  if (!offer.total_micros) return `for ${units}`;
-  return many > 1 ? `${many} × ${offer.each}, ${units} each at ${offer.rate}` : `for ${units} at ${offer.rate} each`;
+  const free = offer.free_units ? `, ${offer.free_units} of them free` : "";
+  if (!offer.total_micros && !free) return `for ${units}`;
+  return many > 1 ? `${many} × ${offer.each}, ${units} each at ${offer.rate}${free}` : `for ${units} at ${offer.rate} each${free}`;
 }
 
 new Studio(document.getElementById("studio"));

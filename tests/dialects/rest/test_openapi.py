@@ -100,7 +100,7 @@ def test_a_view_that_answers_otherwise_fails_its_test(api, monkeypatch, body, st
 def test_so_does_a_wrong_type_a_missing_header_or_an_unknown_address():
     fine = {"Content-Type": "application/json", "X-Request-Id": "x" * 8}
     fine |= {"RateLimit-Policy": '"reads";q=9;w=1', "RateLimit": '"reads";r=8;t=1'}
-    body = b'{"available_micros": 1, "held_micros": 0, "currency": "USD"}'
+    body = b'{"available_micros": 1, "held_micros": 0, "currency": "USD", "free": []}'
     hold("GET", "/v1/balance", 200, fine, body)
     without = {name: value for name, value in fine.items() if name != "RateLimit"}
     for headers in ({**fine, "Content-Type": "text/html"}, {**fine, "RateLimit": "8"}, without):

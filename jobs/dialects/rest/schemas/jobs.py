@@ -57,6 +57,10 @@ ORDER = component(
     ),
 )
 
+FREE = {
+    **COUNT,
+    "description": "How much of the price the model's free units cover, in millionths of a US dollar.",
+}
 LINE = component(
     "PriceLine",
     answer(text=text(500), units=COUNT, micros_per_unit=MICROS, total_micros=MICROS),
@@ -65,7 +69,7 @@ LINE = component(
 QUOTE = component(
     "Quote",
     answer(
-        "A price that holds for `expires_in` seconds. An order with this `quote` is never charged more.",
+        "A price that holds for `expires_in` seconds. An order with this `quote` is charged `payable_micros` at most.",
         object=const("quote"),
         id=text(8192),
         currency=CURRENCY,
@@ -76,7 +80,9 @@ QUOTE = component(
         measured_ms=COUNT,
         billed_units=COUNT,
         micros_per_unit=MICROS,
-        total_micros=MICROS,
+        total_micros={**MICROS, "description": "The whole price, in millionths of a US dollar."},
+        free_micros=FREE,
+        payable_micros={**MICROS, "description": "What is left to pay: the lines add up to it."},
         lines=listed(LINE),
     ),
 )
@@ -84,9 +90,10 @@ QUOTE = component(
 JOB_PRICE = component(
     "JobPrice",
     answer(
-        "`charged_micros` is never above `quoted_micros`; null until the job has ended.",
+        "`charged_micros` is never above `quoted_micros` less `free_micros`; null until the job has ended.",
         currency=CURRENCY,
         quoted_micros=MICROS,
+        free_micros=FREE,
         charged_micros=nullable(MICROS),
         billed_seconds=nullable(COUNT),
     ),
@@ -203,6 +210,7 @@ RECEIPT = component(
             currency=CURRENCY,
             lines=listed(LINE),
             quoted_micros=MICROS,
+            free_micros=FREE,
             charged_micros=nullable(MICROS),
             billed_seconds=nullable(COUNT),
         ),

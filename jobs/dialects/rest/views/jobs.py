@@ -29,7 +29,7 @@ from jobs.submit import QUOTE_SECONDS, offer, same_again, submit
 from jobs.waiting import Outcome, wait_final
 
 ORDER_CODES = (*INPUT_CODES, *MONEY_CODES, "model_unknown", "parameter_missing")
-QUOTE_CODES = ("quote_expired", "quote_invalid", "quote_mismatch")
+QUOTE_CODES = ("quote_expired", "quote_invalid", "quote_mismatch", "quote_outdated")
 MISSING = ("job_not_found", "not_found")
 LOCATION: Mapping[str, Schema] = {
     "Location": {"type": "string", "format": "uri-reference", "description": "Where to look at it."}
@@ -118,9 +118,11 @@ class Quotes(View):
         refusals=(*ORDER_CODES, "quote_needs_files", "input_unsuitable", "no_route"),
     )
     def post(self, request: Request) -> Response:
-        """The price of an order, line by line, binding for a quarter of an hour."""
-        offered, text = offer(self.caller, orders_wire.to_request(self.body, ""))
-        return Response(jobs_wire.quote(offered, text, QUOTE_SECONDS), status=201)
+        """The price of an order, line by line, binding for a quarter of an hour. Free units count as they are left now;
+        an order that finds fewer is refused instead of costing more.
+        """
+        offered = offer(self.caller, orders_wire.to_request(self.body, ""))
+        return Response(jobs_wire.quote(offered, QUOTE_SECONDS), status=201)
 
 
 class OneJob(WaitingView):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from billing.quotes import Quote
 from jobs.dialects.rest.wire import files
 from jobs.estimates import NOTHING, Estimate
 from jobs.models import Asset, Job, JobEvent
+from jobs.submit import Offer
 
 
 def job(
@@ -46,14 +47,15 @@ def price(row: Job) -> dict[str, Any]:
     return {
         "currency": "USD",
         "quoted_micros": row.quoted_micros,
+        "free_micros": row.free_micros,
         "charged_micros": row.charged_micros,
         "billed_seconds": row.billed_units,
     }
 
 
-def quote(offered: Quote, text: str, seconds: int) -> dict[str, Any]:
+def quote(offered: Offer, seconds: int) -> dict[str, Any]:
     """An offer: `id` goes into the job's `quote` within `expires_in` seconds."""
-    shown = offered.as_json()
+    shown = offered.quote.as_json()
     kept = (
         "model",
         "resolution",
@@ -62,14 +64,16 @@ def quote(offered: Quote, text: str, seconds: int) -> dict[str, Any]:
         "billed_units",
         "micros_per_unit",
         "total_micros",
-        "lines",
     )
     return {
         "object": "quote",
-        "id": text,
+        "id": offered.text,
         "currency": "USD",
         "expires_in": seconds,
         **{k: shown[k] for k in kept},
+        "free_micros": offered.free_micros,
+        "payable_micros": offered.payable_micros,
+        "lines": [dataclasses.asdict(line) for line in offered.lines],
     }
 
 
