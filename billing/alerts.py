@@ -1,8 +1,9 @@
 """Telling organizations in time: at 50, 80 and 100 % of a month's budget, and when little credit is left.
 
 Looked for once a minute beside the books, never in a job's own transaction: a hold costs no statement more for it. A row
-that can be there only once says that something was reached, so two processes do not both tell it; a letter that could
-not be sent is sent later, and a process that dies while it sends may have sent: then it is sent once more.
+that can be there only once says that something was reached, so two processes do not both tell it. What other rooms make
+of it (ALERT_RAISED: webhooks) is written with the row. A letter that could not be sent is sent later, and a process that
+dies while it sends may have sent: then it is sent once more.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.module_loading import import_string
 
 from accounts import audit
 from accounts.models import Member, Organization
@@ -45,6 +47,7 @@ CROSS JOIN unnest(%s::int[]) AS share
 WHERE s.month = date_trunc('month', now() AT TIME ZONE 'UTC')::date AND b.micros > 0
   AND (s.held_micros + s.spent_micros) * 100 >= b.micros * share
 ON CONFLICT (organization_id, month, percent, limit_micros) WHERE kind = 'budget' DO NOTHING
+RETURNING id
 """
 LOW = """
 INSERT INTO billing_alert (organization_id, kind, percent, limit_micros, found_micros)
@@ -53,6 +56,7 @@ FROM billing_alertplan p
 JOIN billing_account a ON a.organization_id = p.organization_id AND a.kind = 'available'
 WHERE a.balance_micros < p.low_balance_micros
 ON CONFLICT (organization_id) WHERE kind = 'balance' AND over_at IS NULL DO NOTHING
+RETURNING id
 """
 ENOUGH = """
 UPDATE billing_alert w SET over_at = now()
@@ -122,12 +126,22 @@ def standing(organization: Organization) -> Standing:
 
 def look() -> None:
     """Finds what was reached since the last look, and tells what nobody has told yet."""
-    with connection.cursor() as cursor:
-        cursor.execute(BUDGETS, [list(SHARES)])
-        cursor.execute(ENOUGH)
-        cursor.execute(LOW)
+    with transaction.atomic():
+        raised = [import_string(name) for name in settings.ALERT_RAISED]
+        for alert in Alert.objects.filter(pk__in=_found(), told_at=None).order_by("id"):
+            for verb in raised:
+                verb(alert)
     for pk in Alert.objects.untold().order_by("id").values_list("pk", flat=True)[:BATCH]:
         tell(pk)
+
+
+def _found() -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(BUDGETS, [list(SHARES)])
+        rows = cursor.fetchall()
+        cursor.execute(ENOUGH)
+        cursor.execute(LOW)
+        return [pk for (pk,) in rows + cursor.fetchall()]
 
 
 def tell(pk: int) -> None:

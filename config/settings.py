@@ -210,6 +210,8 @@ ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupForm"
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_PROXY else 0
 # Functions that other rooms run for every new organization, in its transaction.
 ORGANIZATION_CREATED = ["billing.welcome.grant_welcome"]
+# And for every alert about an organization's money, in the transaction that raises it.
+ALERT_RAISED = ["jobs.notify.enqueue_alert"]
 MFA_ADAPTER = "accounts.signup.SecondFactorAdapter"
 MFA_TOTP_ISSUER = "Voicereel"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

@@ -103,7 +103,7 @@ def claim(slots: int, suspects: int) -> list[Turn]:
         chosen: dict[UUID, bool] = dict(cursor.fetchall())
     if not chosen:
         return []
-    whole = Delivery.objects.select_related("job__organization", "organization", "endpoint", "event")
+    whole = Delivery.objects.select_related("job__organization", "organization", "endpoint", "event", "alert")
     return [Turn(row, chosen[row.pk]) for row in whole.filter(pk__in=chosen)]
 
 

@@ -19,11 +19,12 @@ from django.db.models import F, Value
 from django.db.models.functions import Greatest, Least, Now
 from django.utils.module_loading import import_string
 
+from billing.models import Alert
 from jobs import fetch, webhooks
 from jobs.lanes import behind, lane_of
 from jobs.live import let_go
 from jobs.models import Delivery, DeliveryTry, Job, WebhookEndpoint
-from jobs.states import told_as
+from jobs.states import ALERT_TYPES, EVERYTHING, OURS, told_as
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,26 @@ def enqueue(job: Job) -> None:
         lane=lane_of(job.organization_id, job.webhook_url),
     )
     Delivery.objects.bulk_create([delivery], ignore_conflicts=True)
+
+
+def enqueue_alert(alert: Alert) -> None:
+    """Insert a delivery to each endpoint that asked for it, in the transaction that raises the alert."""
+    name = ALERT_TYPES[alert.kind]
+    asked = WebhookEndpoint.objects.filter(
+        organization_id=alert.organization_id, enabled=True, events__overlap=[EVERYTHING, name]
+    )
+    Delivery.objects.bulk_create(
+        Delivery(
+            organization_id=alert.organization_id,
+            endpoint=endpoint,
+            alert=alert,
+            type=name,
+            dialect=OURS,
+            url=endpoint.url,
+            lane=str(endpoint.pk),
+        )
+        for endpoint in asked
+    )
 
 
 def attempt(delivery: Delivery) -> None:

@@ -64,6 +64,8 @@ ATTEMPT: dict[AttemptStatus, frozenset[AttemptStatus]] = {
 
 # What happens to a job, as its events name it: every status, and what is told in between.
 EVENT_TYPES = ("created", *Status, "phase", "progress", "attempt_ended", "cancel_requested")
+# What is told of an organization's money, by the kind of billing's alert.
+ALERT_TYPES = {"budget": "budget.reached", "balance": "balance.low"}
 # A webhook endpoint that asks for this is told everything; its messages are drawn as those of our own dialect.
 EVERYTHING = "*"
 OURS = "rest"

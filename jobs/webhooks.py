@@ -1,4 +1,4 @@
-"""Where an organization wants to be told of its jobs: endpoints, their secrets, and trying a delivery again."""
+"""Where an organization wants to be told of jobs and money: endpoints, their secrets, and trying a delivery again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jobs import fetch
 from jobs.errors import Conflict, Invalid
 from jobs.models import Delivery, DeliveryQuerySet, WebhookEndpoint
 from jobs.secrets import SealBroken, seal, unseal
-from jobs.states import EVENT_TYPES, EVERYTHING, FINAL, OURS, told_as
+from jobs.states import ALERT_TYPES, EVENT_TYPES, EVERYTHING, FINAL, OURS, told_as
 from jobs.types import least_id, new_id
 
 MAX_ENDPOINTS = 10
@@ -35,7 +35,7 @@ MAX_OVERLAP = timedelta(days=7)
 PING = "ping"
 BATCH = 500
 MOST_REPLAYED = 1000
-TYPES = (EVERYTHING, *(told_as(kind) for kind in EVENT_TYPES))
+TYPES = (EVERYTHING, *(told_as(kind) for kind in EVENT_TYPES), *ALERT_TYPES.values())
 DEFAULT_EVENTS = tuple(sorted(told_as(status) for status in FINAL))
 
 

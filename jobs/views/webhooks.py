@@ -42,6 +42,8 @@ EVENTS = {
     "job.progress": "The work went on (many)",
     "job.attempt_ended": "One attempt ended, another may follow",
     "job.cancel_requested": "A cancel is on its way",
+    "budget.reached": "50, 80 or 100 % of the month's budget are used",
+    "balance.low": "Little credit is left",
 }
 STATES = {
     Delivery.Status.DUE: ("On its way", "busy"),

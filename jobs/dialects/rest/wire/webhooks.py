@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from billing.models import Alert
 from jobs.dialects.rest.wire.jobs import event
 from jobs.models import Delivery, DeliveryTry, WebhookEndpoint
 
 
 def message(row: Delivery, job: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a receiver gets: the event where there is one, and the job as it stands at this try.
+    """What a receiver gets: the event where there is one, and the job as it stands at this try; or the alert.
 
     The installation's key signs for all its tenants, so the message names the one it is for.
     """
@@ -22,7 +23,21 @@ def message(row: Delivery, job: Mapping[str, Any] | None) -> dict[str, Any]:
         "timestamp": told["at"] if told else row.created_at.isoformat(),
         "organization": str(row.organization_id),
         "event": told,
-        "data": job,
+        "data": alert(row.alert) if row.alert else job,
+    }
+
+
+def alert(row: Alert) -> dict[str, Any]:
+    """What was reached, and what was found then. Of a balance there is neither month nor percent."""
+    return {
+        "object": "alert",
+        "kind": row.kind,
+        "month": f"{row.month:%Y-%m}" if row.month else None,
+        "percent": row.percent or None,
+        "limit_micros": row.limit_micros,
+        "found_micros": row.found_micros,
+        "currency": "USD",
+        "raised_at": row.created_at.isoformat(),
     }
 
 
