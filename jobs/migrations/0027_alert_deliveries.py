@@ -8,8 +8,8 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0005_key_last_address'),
-        ('billing', '0022_free_quota'),
-        ('jobs', '0025_free_quota'),
+        ('billing', '0023_free_quota'),
+        ('jobs', '0026_free_quota'),
     ]
 
     operations = [
