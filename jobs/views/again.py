@@ -48,8 +48,9 @@ def _page(
     """What it costs now; or why it cannot be ordered, and what to do about that."""
     quote, price = "", ""
     try:
-        offered, quote = offer(caller, same_again(job))
-        price = words.usd(offered.total_micros) if offered.total_micros else "Free"
+        offered = offer(caller, same_again(job))
+        quote, payable = offered.text, offered.payable_micros
+        price = words.usd(payable) if payable else "Free"
     except (JobError, RateLimited) as problem:
         refusal = refusal or problem
     context = {
