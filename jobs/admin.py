@@ -19,10 +19,11 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 from accounts import audit
 from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
 from accounts.tenancy import Caller
-from jobs import own_keys, route_health, switches, tenant_admin, unknown
+from jobs import own_keys, switches, tenant_admin, unknown
 from jobs.cancel import cancel
 from jobs.errors import Conflict, Invalid
 from jobs.models import Asset, Attempt, Delivery, DeliveryTry, Job, WebhookEndpoint
+from jobs.providers_admin import providers_view, switch_view
 from jobs.states import AttemptStatus
 from jobs.webhooks import replay
 from providers import catalogue
@@ -128,19 +129,13 @@ class AttemptAdmin(LongList, ReadOnly, Page[Attempt]):
 
     def get_urls(self) -> list[URLPattern]:
         resolve = self.admin_site.admin_view(self.resolve_view)
-        health = self.admin_site.admin_view(self.health_view)
+        health, switch = map(self.admin_site.admin_view, (providers_view, switch_view))
         return [
             path("<uuid:pk>/resolve/", resolve, name="jobs_attempt_resolve"),
             path("routes/", health, name="jobs_route_health"),
+            path("routes/switch/", switch, name="jobs_switch"),
             *super().get_urls(),
         ]
-
-    def health_view(self, request: HttpRequest) -> HttpResponse:
-        if not request.user.has_perm("providers.view_route"):
-            raise PermissionDenied
-        table = route_health.table(route_health.health())
-        context = {**self.admin_site.each_context(request), "title": "Health of routes", "table": table}
-        return render(request, "console/route_health.html", context)
 
     def resolve_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         if not request.user.has_perm("jobs.change_attempt"):

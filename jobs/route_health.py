@@ -1,21 +1,27 @@
-"""How each route does, for the console: errors and times of the last hour, its circuit, what is in flight."""
+"""How each route does, for the console: errors and times of the last hour, its circuit, what is in flight, its margin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
+from accounts.console import link
+from billing import rollups
+from billing.money import format_usd
+from billing.rollups import Line
 from jobs.dispatch import NOBODYS
-from jobs.states import ATTEMPT_OPEN
+from jobs.models import Attempt
+from jobs.states import ATTEMPT_OPEN, AttemptStatus
 from jobs.types import least_id
 
 HOUR = timedelta(hours=1)
 MOST = 200
+MOST_UNKNOWN = 20
+MARGIN_DAYS = 30
 
 # Ids begin with their time, so the primary key bounds the hour; a partial index holds what is open. An end that a retry
 # could better is the route's error, and a lost answer as well: as jobs.dispatch counts them for the circuit.
@@ -31,7 +37,8 @@ WITH lately AS (
     SELECT route_id, count(*) AS n, extract(epoch FROM now() - min(created_at)) AS oldest
     FROM jobs_attempt WHERE status = ANY(%(open)s) GROUP BY route_id
 )
-SELECT r.id, r.model, r.provider, coalesce(a.name, ''), coalesce(o.name, ''), r.enabled AND coalesce(a.enabled, true),
+SELECT r.id, r.model, r.provider, a.id, coalesce(a.name, ''), coalesce(o.name, ''), coalesce(a.enabled, true),
+       CASE WHEN r.enabled THEN 'open' WHEN r.killed_at IS NULL THEN 'drained' ELSE 'killed' END,
        coalesce(l.ended, 0), coalesce(l.errors, 0), l.seconds, coalesce(f.n, 0), coalesce(f.oldest, 0),
        CASE WHEN c.opened_at IS NULL THEN 'closed' WHEN c.probe_at <= now() THEN 'half-open' ELSE 'open' END
 FROM providers_route r
@@ -51,9 +58,11 @@ class Health:
     route_id: int
     model: str
     provider: str
+    account_id: int | None
     account: str
     organization: str
-    enabled: bool
+    account_open: bool
+    switch: str
     ended: int
     errors: int
     seconds: tuple[float, float] | None
@@ -75,24 +84,51 @@ def health() -> list[Health]:
         return [Health(*row) for row in cursor.fetchall()]
 
 
-def table(routes: Sequence[Health]) -> dict[str, Any]:
-    """For the theme's table."""
-    headers = ["Route", "For", "Circuit", "Ended", "Errors", "Middle", "95th of 100", "In flight", "Oldest"]
-    return {"headers": headers, "rows": [_row(route) for route in routes]}
+HEADERS = (
+    "Route",
+    "For",
+    "Circuit",
+    "Ended",
+    "Errors",
+    "Middle",
+    "95th of 100",
+    "In flight",
+    "Oldest",
+    "Margin",
+)
 
 
-def _row(route: Health) -> list[str]:
-    place = "/".join(filter(None, (route.provider, route.account)))
+def cells(route: Health, use: Line | None) -> list[str]:
+    """For the theme's table; `use` is what the route took in and cost in the last MARGIN_DAYS."""
     share = f"{100 * route.errors / route.ended:.0f} % ({route.errors})" if route.ended else ""
     middle, high = (f"{value:.1f} s" for value in route.seconds) if route.seconds else ("", "")
+    on = route.account_open and route.switch == "open"
     return [
-        f"{route.model} by {place}",
+        link("providers_route_change", route.route_id, f"{route.model} by {place(route)}"),
         route.organization or "everybody",
-        route.circuit if route.enabled else f"{route.circuit}, switched off",
+        route.circuit if on else f"{route.circuit}, switched off",
         f"{route.ended:,}",
         share,
         middle,
         high,
         f"{route.in_flight:,}",
         f"{route.oldest_seconds:.0f} s" if route.in_flight else "",
+        f"${format_usd(use.margin_micros)} of ${format_usd(use.micros)}" if use else "",
     ]
+
+
+def place(route: Health) -> str:
+    return "/".join(filter(None, (route.provider, route.account)))
+
+
+def margins() -> dict[int, Line]:
+    """By route, of the last MARGIN_DAYS with today."""
+    today = timezone.now().astimezone(UTC).date()
+    lines = rollups.by("route_id", today - timedelta(days=MARGIN_DAYS - 1), today, most=MOST)
+    return {int(line.name): line for line in lines}
+
+
+def unknown() -> list[Attempt]:
+    """Whose answers were lost, the newest first, MOST_UNKNOWN at most and one more."""
+    lost = Attempt.objects.filter(status=AttemptStatus.UNKNOWN).order_by("-pk")
+    return list(lost.only("job_id", "number", "provider", "tag", "created_at")[: MOST_UNKNOWN + 1])

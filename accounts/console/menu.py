@@ -44,6 +44,20 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        "Stripe",
+        (
+            ("billing.stripeevent", "inbox"),
+            ("billing.usagereport", "outbox"),
+            ("billing.usageline", "playlist_add_check"),
+            ("billing.invoice", "request_quote"),
+            ("billing.topup", "add_card"),
+            ("billing.autotopup", "autorenew"),
+            ("billing.reversal", "undo"),
+            ("billing.customer", "badge"),
+            ("billing.rateclass", "straighten"),
+        ),
+    ),
+    (
         "Rendering",
         (
             ("providers.route", "route"),
@@ -55,7 +69,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 )
 # Under a heading too: pages that are no model's.
 VIEWS: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "Rendering": (("Health of routes", "monitor_heart", "admin:jobs_route_health"),),
+    "Rendering": (("Providers", "monitor_heart", "admin:jobs_route_health"),),
 }
 OTHER_ICON = "table_rows"
 

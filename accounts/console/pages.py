@@ -97,7 +97,8 @@ def facts(row: models.Model) -> dict[str, Any]:
 
 def link(page: str, pk: Any, text: str) -> str:
     """To a page of the console that is about one row."""
-    return format_html('<a class="text-link" href="{}">{}</a>', reverse(f"admin:{page}", args=[pk]), text)
+    address = reverse(f"admin:{page}", args=[pk])
+    return format_html('<a class="text-primary-600 dark:text-primary-300" href="{}">{}</a>', address, text)
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,8 @@
-"""The console's page of how routes do."""
+"""The console's page of providers: how their routes do, and the switches."""
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -9,14 +10,16 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from jobs.models import Attempt
 from jobs.submit import submit
-from providers.models import Circuit, Route
+from providers.admin import switch_of
+from providers.models import Circuit, ProviderAccount, Route
 from tests.jobs import drive
 from tests.world import PASSWORD, at_console
 
 PAGE = "/console/jobs/attempt/routes/"
+SWITCH = "/console/jobs/attempt/routes/switch/"
 
 
 @pytest.fixture
@@ -87,11 +90,92 @@ def test_the_circuit_and_the_switch_are_told(console, films, route):
     assert line(console).startswith("half-open, switched off 5 ")
 
 
-def test_the_figures_are_one_statement(console, films):
+def test_it_costs_the_same_however_many_routes_there_are(console, org, films):
     films("", "[fake flaky=engine_failed]")
-    with CaptureQueriesContext(connection) as asked:
-        console.get(PAGE)
-    assert len([query for query in asked if "jobs_attempt" in query["sql"]]) == 1
+    costs = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as asked:
+            console.get(PAGE)
+        costs.append(len(asked))
+        for n in range(5):
+            account = ProviderAccount.objects.create(provider="fake", name=f"more {len(costs)} {n}")
+            drive.fake_route(org, account=account)
+    assert costs[0] == costs[1] <= 12
+
+
+def test_the_margin_is_that_of_the_books(console, films, route):
+    Route.objects.filter(pk=route.pk).update(cost_micros_per_second=10_000)
+    films("", "")
+    assert "$0.16 of $0.24 open Drain Kill" in line(console)
+
+
+def test_lost_orders_can_be_resolved_from_there(console, org, caller, route):
+    assert "No order's answer is lost." in html.unescape(console.get(PAGE).text)
+    submit(caller, drive.request(org, "[fake drop]"))
+    drive.dispatch.dispatch()
+    lost = Attempt.objects.get(status="unknown")
+    page = console.get(PAGE).text
+    assert f"/console/jobs/attempt/{lost.pk}/resolve/" in page
+    assert str(lost.job_id) in page
+
+
+def press(console, kind: str, target, what: str):
+    return console.post(SWITCH, {"kind": kind, "pk": target.pk, "what": what})
+
+
+@pytest.mark.parametrize("kind", ["route", "account"])
+def test_an_operator_switches_routes_and_accounts_there(console, operator, org, kind):
+    account = ProviderAccount.objects.create(provider="fake", name="main")
+    route = drive.fake_route(org, account=account)
+    target = route if kind == "route" else account
+    asked = console.get(SWITCH, {"kind": kind, "pk": target.pk, "what": "kill"})
+    assert "is stopped within seconds" in asked.text
+    target.refresh_from_db()
+    assert target.enabled, "asked is not done"
+    for what, state in (("drain", "drained"), ("kill", "killed"), ("reopen", "open")):
+        answer = press(console, kind, target, what)
+        assert (answer.status_code, answer["Location"]) == (302, PAGE)
+        target.refresh_from_db()
+        assert switch_of(target) == state
+        entry = AuditEntry.objects.filter(target_id=str(target.pk)).latest("pk")
+        assert (entry.action.partition(".")[2], entry.actor_user, bool(entry.address)) == (
+            what,
+            operator,
+            True,
+        )
+        assert entry.before["enabled"] != entry.after["enabled"] or what == "kill"
+        shown = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", console.get(PAGE).text))
+        assert {"drained": "drained Reopen Kill", "killed": "killed Reopen", "open": "open Drain Kill"}[
+            state
+        ] in shown
+
+
+def test_who_may_not_switch_finds_no_buttons(db, route):
+    watcher = User.objects.create_user("watcher@voicereel.example", PASSWORD, is_staff=True)
+    watcher.user_permissions.add(Permission.objects.get(codename="view_route"))
+    browser = at_console(watcher)
+    assert "Drain" not in re.sub(r"<[^>]+>", " ", browser.get(PAGE).text)
+    assert press(browser, "route", route, "drain").status_code == 403
+    assert browser.get(SWITCH, {"kind": "route", "pk": route.pk, "what": "kill"}).status_code == 403
+    route.refresh_from_db()
+    assert route.enabled
+
+
+def test_what_cannot_be_switched_is_not_there(console, route):
+    for odd in ({"kind": "job"}, {"what": "explode"}, {"pk": "x"}, {"pk": "9" * 30}, {"pk": "999999"}):
+        sent = {"kind": "route", "pk": str(route.pk), "what": "drain", **odd}
+        assert console.post(SWITCH, sent).status_code == 404
+
+
+def test_customers_accounts_are_not_ours_and_nothing_is_told_as_such(console, org):
+    Route.objects.all().delete()
+    assert "No provider has an account or a route yet" in console.get(PAGE).text
+    ProviderAccount.objects.create(provider="wavespeed", name="theirs", organization=org)
+    assert "theirs" not in console.get(PAGE).text
+    ProviderAccount.objects.create(provider="wavespeed", name="ours")
+    page = console.get(PAGE).text
+    assert "ours" in page
+    assert "No route leads there yet" in page
 
 
 def test_it_takes_the_right_to_see_routes(db, route):
