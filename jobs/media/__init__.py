@@ -4,7 +4,7 @@
 finished videos. Nobody else imports what lies below this package: only the child loads av and Pillow.
 """
 
-from jobs.media.parent import cuts, join, last_frame, piece, poster, preview, probe, verify_output
+from jobs.media.parent import cuts, join, last_frame, piece, poster, preview, probe, samples, verify_output
 from jobs.media.results import MediaRefused, OutputRefused, Probe
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "poster",
     "preview",
     "probe",
+    "samples",
     "verify_output",
 ]

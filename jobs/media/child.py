@@ -1,6 +1,6 @@
 """The child process: one order in argv, one JSON answer on stdout. It imports no Django and knows no secret.
 
-    python -I -B -c BOOT <root> <order as JSON>
+`children` starts it, and tells how it ended.
 
 The answer is {"ok": {...}}, {"refused": {"code", "message", "hint"}} or {"output": {"code", "message"}};
 anything else, and any other end, is a crash to the parent.
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import av
 import av.logging
 
-from jobs.media import parts, pictures, stills, streams
+from jobs.media import parts, pictures, sampling, stills, streams
 from jobs.media.results import ACCEPTED, MediaRefused, OutputRefused
 from jobs.media.sandbox import Limits, confine, die_with_parent
 from jobs.media.sniff import Type, describe, sniff
@@ -70,6 +70,8 @@ def _carry_out(order: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
         return parts.piece(file, order["start_ms"], order["end_ms"], order["dest"])
     if do == "last_frame":
         return parts.last_frame(file, order["dest"])
+    if do == "samples":
+        return sampling.samples(file, order["folder"], order["most"], order["side"])
     if do == "join":
         return parts.join(file, order["films"], order["bounds"], order["dest"], order["encoder"])
     if do == "verify":

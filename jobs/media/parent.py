@@ -1,39 +1,32 @@
-"""The parent's side: start the child, wait no longer than agreed, believe only well-formed answers."""
+"""The parent's side: what may be asked of the child, and what of its answers is believed."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from jobs.media import children
+from jobs.media.children import ANSWER
 from jobs.media.results import UNDECIDED, Kind, MediaRefused, OutputRefused, Probe
 from jobs.media.sandbox import Limits
 
-ROOT = Path(__file__).resolve().parents[2]
-BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from jobs.media.child import main; main()"
+CHILD = "jobs.media.child"
 GIB = 1024**3
 MIB = 1024**2
 # A 40-megapixel picture needs 0.6 GiB at its worst (RGBA and copies), a 4K decoder 0.4; libraries map 0.3.
 MEMORY = 2 * GIB
-ANSWER = 64 * 1024
 # Two hours of sound decode in 20 s on one slow core; the clock on the wall allows for a busy machine.
 PROBE = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=ANSWER)
 STILL = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=64 * MIB)
 # Ten minutes of 720p decode in about 40 s.
 WHOLE = Limits(memory_bytes=MEMORY, cpu_seconds=300, file_bytes=ANSWER)
 WHOLE_SOUND = Limits(memory_bytes=MEMORY, cpu_seconds=60, file_bytes=256 * MIB)
+WHOLE_STILLS = Limits(memory_bytes=MEMORY, cpu_seconds=300, file_bytes=4 * MIB)
 PICTURE = Limits(memory_bytes=MEMORY, cpu_seconds=120, file_bytes=64 * MIB)
 # Ten minutes of 720p are decoded and encoded anew in about five.
 JOIN = Limits(memory_bytes=MEMORY, cpu_seconds=1200, file_bytes=2 * GIB)
-WALL_FACTOR = 2
-# These speak of the child's end, not of the file.
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
+SAMPLE_SIDE = 512
 
 
 def probe(path: Path, *, expect: Kind | None = None) -> Probe:
@@ -86,6 +79,19 @@ def last_frame(path: Path, dest: Path) -> None:
     _make({"do": "last_frame", "path": str(path)}, dest, PICTURE)
 
 
+def samples(path: Path, folder: Path, most: int) -> list[Path]:
+    """Write up to `most` pictures of a picture or a film, spread over its length, into the folder: JPEGs of at most
+    SAMPLE_SIDE px. Raises MediaRefused.
+    """
+    order = {"do": "samples", "path": str(path), "folder": str(folder), "most": most, "side": SAMPLE_SIDE}
+    made = _ask(order, WHOLE_STILLS)["made"]
+    found = [folder / f"{number}.jpg" for number in range(most)]
+    found = [picture for picture in found if picture.is_file()]
+    if not found or len(found) != made:
+        raise _crashed()
+    return found
+
+
 def join(films: list[Path], voice: Path, bounds: list[int], dest: Path) -> None:
     """Write the films of a recording's parts, as `cuts` bounded them, to `dest` under the whole recording.
 
@@ -119,51 +125,15 @@ def _make(order: dict[str, Any], dest: Path, limits: Limits = STILL) -> None:
 
 
 def _ask(order: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    order |= {"parent": os.getpid(), "limits": asdict(limits)}
-    # A file, not a pipe: the child's file limit then bounds what it can answer.
-    with tempfile.TemporaryFile() as out:
-        status = _run(order, out, limits.cpu_seconds * WALL_FACTOR)
-        out.seek(0)
-        answer = _read(out.read(ANSWER))
+    status, answer = children.answer(CHILD, order, limits)
     if "ok" in answer and status == 0:
         return dict(answer["ok"])
     if "refused" in answer:
         raise MediaRefused(**answer["refused"])
     if "output" in answer:
         raise OutputRefused(**answer["output"])
-    if status in {-signal.SIGXCPU, -signal.SIGKILL}:
+    if status in children.OUT_OF_TIME:
         raise MediaRefused(
             "probe_timeout", "Looking at this file took too long.", "Upload a shorter or smaller file."
         )
     raise _crashed()
-
-
-def _run(order: dict[str, Any], out: IO[bytes], seconds: float) -> int:
-    """The child's exit status; a child past its time is killed, which reads as -SIGKILL."""
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment |= {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(  # noqa: S603  our own interpreter and our own code
-        [sys.executable, "-I", "-B", "-c", BOOT, str(ROOT), json.dumps(order)],
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,
-    )
-    try:
-        return child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return -signal.SIGKILL
-    finally:
-        # Once waited for, its number may already be somebody else's.
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-
-
-def _read(text: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -124,7 +124,7 @@ def _decode_all(container: InputContainer) -> tuple[int, int | None]:
                 elif isinstance(frame, VideoFrame):
                     if frame.is_corrupt:
                         raise OutputRefused("output_damaged", "The result has damaged frames.")
-                    start = _time(frame) or Fraction(0)
+                    start = frame_time(frame) or Fraction(0)
                     first = start if first is None else first
                     end = start + _duration(frame, video)
     except av.FFmpegError as error:
@@ -141,7 +141,7 @@ def _duration(frame: VideoFrame, stream: VideoStream) -> Fraction:
     return 1 / Fraction(rate) if rate else Fraction(0)
 
 
-def _time(frame: VideoFrame) -> Fraction | None:
+def frame_time(frame: VideoFrame) -> Fraction | None:
     return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
 
 
@@ -158,7 +158,7 @@ def frames(file: BinaryIO) -> Iterator[tuple[float, VideoFrame]]:
         first: Fraction | None = None
         try:
             for frame in container.decode(stream):
-                at = _time(frame) or Fraction(0)
+                at = frame_time(frame) or Fraction(0)
                 first = at if first is None else first
                 yield float(at - first), frame
         except av.FFmpegError as error:

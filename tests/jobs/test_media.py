@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from jobs import media
-from jobs.media import parent
+from jobs.media import children, parent
 from jobs.media.sandbox import Limits
 from tests.jobs import media_files as make
 
@@ -227,6 +227,7 @@ def test_a_failed_poster_leaves_no_file(tmp_path):
 CONFINE = """
 import sys, json, os
 sys.path.insert(0, sys.argv.pop(1))
+del sys.argv[1]
 order = json.loads(sys.argv[1])
 from jobs.media.sandbox import *
 confined = confine(Limits(**order["limits"]))
@@ -248,7 +249,7 @@ SMALL = Limits(memory_bytes=1 << 30, cpu_seconds=1, file_bytes=64 * 1024)
 
 def child(monkeypatch, code: str) -> str:
     """What the parent makes of a child that runs this instead."""
-    monkeypatch.setattr(parent, "BOOT", CONFINE + code)
+    monkeypatch.setattr(children, "BOOT", CONFINE + code)
     monkeypatch.setattr(parent, "PROBE", SMALL)
     try:
         media.probe(SAMPLES / "speech.wav", expect="audio")
@@ -280,7 +281,7 @@ def test_whatever_becomes_of_the_child_the_caller_gets_a_code(monkeypatch, code,
 
 
 def test_a_busy_machine_condemns_no_finished_video(monkeypatch, tmp_path):
-    monkeypatch.setattr(parent, "BOOT", CONFINE + "os.abort()")
+    monkeypatch.setattr(children, "BOOT", CONFINE + "os.abort()")
     with pytest.raises(media.MediaRefused) as caught:
         media.verify_output(make.film(tmp_path / "film"), expect_ms=2000, tolerance_ms=40, expect_audio=True)
     assert caught.value.code == "probe_crashed"
@@ -294,7 +295,7 @@ def test_a_child_that_sleeps_is_killed_by_the_clock_on_the_wall(monkeypatch):
 
 def observed(monkeypatch, expression: str) -> object:
     """The value of an expression inside the confined child."""
-    monkeypatch.setattr(parent, "BOOT", CONFINE + f"print(json.dumps({{'ok': {{'value': {expression}}}}}))")
+    monkeypatch.setattr(children, "BOOT", CONFINE + f"print(json.dumps({{'ok': {{'value': {expression}}}}}))")
     return parent._ask({"do": "probe"}, SMALL)["value"]
 
 
@@ -308,7 +309,7 @@ def test_the_child_loads_no_django():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import jobs.media.child; print('django' in sys.modules)"
     )
-    command = [sys.executable, "-I", "-B", "-c", code, str(parent.ROOT)]
+    command = [sys.executable, "-I", "-B", "-c", code, str(children.ROOT)]
     assert subprocess.check_output(command, text=True).strip() == "False"
 
 
@@ -336,7 +337,7 @@ def attempt():
         return type(error).__name__
 """
     answer = "print(json.dumps({'ok': {'value': [confined, attempt()]}}))"
-    monkeypatch.setattr(parent, "BOOT", CONFINE + setup + answer)
+    monkeypatch.setattr(children, "BOOT", CONFINE + setup + answer)
     confined, outcome = parent._ask({"do": "probe"}, SMALL)["value"]
     assert confined
     assert outcome != "done"
@@ -347,10 +348,10 @@ def test_the_child_dies_with_its_parent(tmp_path):
     note = tmp_path / "pid"
     boot = CONFINE + f"open({str(note)!r}, 'w').write(str(os.getpid())); import time; time.sleep(60)"
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from jobs.media import parent;"
-        f"parent.BOOT = {boot!r}; parent.probe(Path('x'), expect='audio')"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from jobs.media import children, parent;"
+        f"children.BOOT = {boot!r}; parent.probe(Path('x'), expect='audio')"
     )
-    worker = subprocess.Popen([sys.executable, "-c", code, str(parent.ROOT)])
+    worker = subprocess.Popen([sys.executable, "-c", code, str(children.ROOT)])
     wait_for(lambda: note.exists() and note.read_text())
     pid = int(note.read_text())
     worker.send_signal(signal.SIGKILL)
