@@ -36,6 +36,25 @@ def env_int(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number; it is {raw!r}.") from None
 
 
+def env_share(name: str, default: float) -> float:
+    """A part of a whole: 0 to 1."""
+    raw = env(name, str(default))
+    try:
+        share = float(raw)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ImproperlyConfigured(f"{name} must be a number from 0 to 1; it is {raw!r}.")
+    return share
+
+
+def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    raw = env(name, default).strip()
+    if raw not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {raw!r}.")
+    return raw
+
+
 def env_list(name: str, default: str = "") -> list[str]:
     """Comma-separated values, blanks dropped."""
     return [part.strip() for part in env(name, default).split(",") if part.strip()]

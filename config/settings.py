@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
 from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
 
-from config.env import env, env_bool, env_int, env_list
+from config.env import env, env_bool, env_choice, env_int, env_list, env_share
 
 django_stubs_ext.monkeypatch()
 
@@ -342,6 +343,23 @@ DIALECT_WEBHOOKS = {
     "wavespeed": "jobs.dialects.wavespeed.webhooks.render",
     "inferencesh": "jobs.dialects.inferencesh.webhooks.render",
 }
+# Who judges what pictures and films show: one of these, or the dotted name of another class; nobody where it is empty.
+MODERATION_CHECKERS = {
+    "transformers": "jobs.moderation.classifier.Classifier",
+    "nudenet": "jobs.moderation.detector.Detector",
+}
+MODERATION_CHECKER = env("MODERATION_CHECKER")
+# The interpreter that has the checker's libraries; "": our own.
+MODERATION_PYTHON = env("MODERATION_PYTHON")
+MODERATION_MODEL = env("MODERATION_MODEL")
+MODERATION_LABELS = env_list("MODERATION_LABELS", "nsfw")
+MODERATION_THRESHOLD = env_share("MODERATION_THRESHOLD", 0.8)
+MODERATION_CHECKS = env_list("MODERATION_CHECKS", "input,output")
+if unknown := {*MODERATION_CHECKS} - {"input", "output"}:
+    raise ImproperlyConfigured(f"MODERATION_CHECKS may name input and output, not {', '.join(unknown)}.")
+# What becomes of a flagged video, and of what nobody could judge.
+MODERATION_FLAGGED = env_choice("MODERATION_FLAGGED", "mark", ("mark", "withhold"))
+MODERATION_FAILED = env_choice("MODERATION_FAILED", "refuse", ("refuse", "pass"))
 # How an order looks as a programme, by dialect in the order of the tabs.
 DIALECT_EXAMPLES = [
     "jobs.dialects.rest.examples.examples",

@@ -58,6 +58,10 @@ class Asset(models.Model):
     refusal = models.JSONField(
         default=dict, help_text="code, message and hint of a file that is no usable media"
     )
+    moderation = models.JSONField(
+        default=dict,
+        help_text="flagged, and by which label; failed where nobody could judge it; empty: not judged",
+    )
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count, Min, Q
@@ -20,6 +21,7 @@ from accounts.models import Organization
 from billing import rollups
 from billing.money import format_usd
 from jobs.models import Attempt, Delivery, Job
+from jobs.moderation import verdicts
 from jobs.states import AttemptStatus, Status
 from jobs.types import least_id
 from providers.models import Route
@@ -30,6 +32,7 @@ MOST_LINES = 10
 # The figures are shared by everybody who looks, and are this old at most.
 KEPT_SECONDS = 30
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 # Ids begin with their time, so the primary key bounds what is read.
 WAITS = """
@@ -128,8 +131,23 @@ def _now() -> list[Tile]:
             "bad" if unknown else "",
             f"{reverse('admin:jobs_attempt_changelist')}?status__exact={AttemptStatus.UNKNOWN}",
         ),
+        _content_check(),
         Tile("Late webhooks", str(late), "due for more than an hour", "bad" if late else ""),
     ]
+
+
+def _content_check() -> Tile:
+    """Whether pictures and films are judged here, by what and to what end; and the jobs that it failed to judge."""
+    judged = [f"{what}s" for what in (verdicts.INPUT, verdicts.OUTPUT) if verdicts.checks(what)]
+    if not judged:
+        return Tile("Content check", "off", "only what providers flag is shown")
+    day = least_id(timezone.now() - DAY)
+    failed = Job.objects.filter(pk__gte=day, error_code=verdicts.CheckFailed.code).count()
+    fate = "withheld" if settings.MODERATION_FLAGGED == "withhold" else "marked"
+    note = f"{' and '.join(judged)}; flagged videos are {fate}"
+    if failed:
+        note = f"{failed} jobs failed within a day because it did not answer"
+    return Tile("Content check", "on", note, "bad" if failed else "")
 
 
 def _waits() -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -312,7 +312,7 @@ def _shown(attempt: Attempt, update: Update) -> tuple[float, str, dict[str, Any]
 
 
 def _succeeded(attempt: Attempt, update: Update) -> None:
-    outputs = [{"kind": o.kind, "name": o.name, "url": o.url, "held": o.held} for o in update.outputs]
+    outputs = [asdict(output) for output in update.outputs]
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=attempt.job_id)
         length = chain.length_ms(attempt, job)

@@ -26,6 +26,7 @@ from jobs.events import transition
 from jobs.inputs import as_json, check_input
 from jobs.media.results import UNDECIDED, Kind
 from jobs.models import Asset, Job
+from jobs.moderation import verdicts
 from jobs.states import Status
 from jobs.types import Failure, new_id
 from jobs.wake import wake
@@ -40,6 +41,15 @@ NOT_UPLOADED = Failure(
     "file_not_uploaded",
     "The file was announced but its bytes never arrived; upload it, then submit again.",
     True,
+)
+FLAGGED = Failure(
+    "content_refused", "This file did not pass the content check.", hint="Use another picture or video."
+)
+UNJUDGED = Failure(
+    verdicts.CheckFailed.code,
+    "The content check did not answer, so the file cannot be used yet.",
+    retryable=True,
+    hint="Try again later.",
 )
 
 
@@ -101,9 +111,14 @@ def _bring_inputs(job: Job) -> int:
 
 def _known(asset_id: str, kind: Kind) -> Asset:
     asset = Asset.objects.get(id=UUID(asset_id))
-    if asset.status == Asset.Status.READY:
-        return asset
-    return look_into(asset, kind)
+    if asset.status != Asset.Status.READY:
+        return look_into(asset, kind)
+    if verdicts.lacks(asset.kind, asset.moderation):
+        with tempfile.TemporaryDirectory(prefix="voicereel-judge-") as folder:
+            path = Path(folder) / "input"
+            storage.fetch(asset.key, path)
+            judge(asset, path)
+    return asset
 
 
 PROBED = (
@@ -113,7 +128,9 @@ PROBED = (
 
 
 def look_into(asset: Asset, kind: Kind | None) -> Asset:
-    """Probe an uploaded file and remember what it is. Raises Unfit, remembering why, when it is no usable media."""
+    """Probe an uploaded file and remember what it is. Raises Unfit, remembering why, when it is no usable media; a file
+    that nobody could judge is ready all the same, and judged before it is used.
+    """
     size = storage.size(asset.key)
     if size is None:
         raise Unfit(NOT_UPLOADED)
@@ -130,8 +147,28 @@ def look_into(asset: Asset, kind: Kind | None) -> Asset:
         path = Path(folder) / "input"
         storage.fetch(asset.key, path)
         _describe(asset, path, kind)
-    asset.save(update_fields=PROBED)
+        asset.save(update_fields=PROBED)
+        judge(asset, path)
     return asset
+
+
+def judge(asset: Asset, path: Path) -> None:
+    """Have an input's content judged, where that is still to be done, and remember the word. Raises Unfit."""
+    if not verdicts.lacks(asset.kind, asset.moderation):
+        return
+    try:
+        found = verdicts.verdict(path)
+    except verdicts.CheckFailed as failed:
+        log.error("file %s could not be judged: %s", asset.pk, failed)  # noqa: TRY400  operators need no trace
+        if settings.MODERATION_FAILED == "refuse":
+            raise Unfit(UNJUDGED) from None
+        asset.moderation = dict(verdicts.FAILED)
+    else:
+        asset.moderation = found.as_json()
+    if not asset._state.adding:  # noqa: SLF001  Django's documented flag
+        asset.save(update_fields=["moderation"])
+    if verdicts.flagged(asset.moderation):
+        raise _refuse(asset, FLAGGED.code, FLAGGED.message, FLAGGED.hint)
 
 
 def _describe(asset: Asset, path: Path, kind: Kind | None) -> None:
@@ -178,6 +215,7 @@ def fetched(organization: Organization, url: str, kind: Kind) -> Asset:
         except fetch.FetchRefused as refusal:
             raise Unfit(Failure(refusal.code, refusal.message, refusal.retryable)) from None
         _describe(asset, path, kind)
+        judge(asset, path)
         storage.put(asset.key, path, content_type=asset.content_type)
     try:
         room.keep(asset)

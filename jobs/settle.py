@@ -31,6 +31,7 @@ from jobs.events import transition
 from jobs.gallery import workspace_prefix
 from jobs.media.results import Kind
 from jobs.models import Asset, Attempt, Job
+from jobs.moderation import verdicts
 from jobs.states import OPEN, AttemptStatus, Status
 from jobs.types import Failure, new_id
 from jobs.wake import wake
@@ -53,6 +54,21 @@ DOWNLOAD_SECONDS = 600
 # What is kept of a finished job, by role.
 SUFFIX = {"video": "mp4", "poster": "jpg", "preview": "mp4"}
 UNUSABLE = Failure("output_unusable", "The provider's result could not be used.", retryable=True)
+WITHHELD = Failure(
+    "content_withheld",
+    "The finished video did not pass the content check; nothing was charged.",
+    hint="Use another picture, voice or prompt.",
+)
+UNJUDGED = Failure(
+    verdicts.CheckFailed.code,
+    "The content check did not answer, so the video was not handed out; nothing was charged.",
+    retryable=True,
+    hint="Order again later.",
+)
+
+
+class Withheld(Exception):
+    """The video was flagged, and flagged ones are not handed out here."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,11 @@ def save(job_id: str) -> None:
         except (media.OutputRefused, media.MediaRefused) as refusal:
             log.warning("output of %s refused: %s", job.pk, refusal, extra={"job": job.pk})
             end(job, Status.FAILED, UNUSABLE, fence=job.fence)
+        except Withheld:
+            end(job, Status.FAILED, WITHHELD, fence=job.fence)
+        except verdicts.CheckFailed as failed:
+            log.error("%s could not be judged: %s", job.pk, failed, extra={"job": job.pk})  # noqa: TRY400  no trace
+            _try_again(job, UNJUDGED)
         except (fetch.FetchRefused, errors.ProviderError) as refusal:
             log.warning("no output of %s yet: %s", job.pk, refusal, extra={"job": job.pk})
             _try_again(job)
@@ -82,10 +103,10 @@ def save(job_id: str) -> None:
             succeed(job, saved)
 
 
-def _try_again(job: Job) -> None:
-    """Storage or the provider's address did not answer: later, a few times, then the job fails, free."""
+def _try_again(job: Job, failure: Failure = UNUSABLE) -> None:
+    """Storage, the provider or the content check did not answer: later, a few times, then the job fails, free."""
     if job.tries + 1 >= SAVE_TRIES:
-        end(job, Status.FAILED, UNUSABLE, fence=job.fence)
+        end(job, Status.FAILED, failure, fence=job.fence)
         return
     Job.objects.filter(pk=job.pk, fence=job.fence).update(
         tries=F("tries") + 1, lease_until=None, due_at=Now() + settings.RETRY_STEP * 2**job.tries
@@ -108,7 +129,35 @@ def _copy_outputs(job: Job) -> list[Saved]:
         else:
             bring(attempt, output, video)
         probes = _looked_at(job, files)
-        return [Saved(role, _store(job, role, path, probes[role])) for role, path in files.items()]
+        judged = _judged(job, video, said=_provider_flagged(job, attempt))
+        return [Saved(role, _store(job, role, path, probes[role], judged)) for role, path in files.items()]
+
+
+def _provider_flagged(job: Job, attempt: Attempt) -> bool | None:
+    """What the provider's own content check said of the video, or of any of its parts; None: nothing."""
+    made = chain.finished(list(job.attempts.order_by("number"))) if attempt.part else [attempt]
+    said = [output.get("flagged") for part in made for output in part.result["outputs"]]
+    words = [word for word in said if word is not None]
+    return any(words) if words else None
+
+
+def _judged(job: Job, video: Path, *, said: bool | None) -> dict[str, Any]:
+    """What is known of what the video shows, by our own check and by what the provider `said`.
+
+    Raises Withheld and CheckFailed.
+    """
+    known: dict[str, Any] = {} if said is None else {"flagged": said}
+    if not said and verdicts.checks(verdicts.OUTPUT):
+        try:
+            known = verdicts.verdict(video).as_json()
+        except verdicts.CheckFailed as failed:
+            if settings.MODERATION_FAILED == "refuse":
+                raise
+            log.error("%s goes out without a judgement: %s", job.pk, failed, extra={"job": job.pk})  # noqa: TRY400
+            known |= verdicts.FAILED
+    if verdicts.flagged(known) and settings.MODERATION_FLAGGED == "withhold":
+        raise Withheld
+    return known
 
 
 def _looked_at(job: Job, files: dict[str, Path]) -> dict[str, media.Probe]:
@@ -144,7 +193,7 @@ def bring(attempt: Attempt, output: dict[str, Any], to: Path) -> None:
         fetch.download(output["url"], to, max_bytes=OUTPUT_MAX_BYTES, timeout_seconds=DOWNLOAD_SECONDS)
 
 
-def _store(job: Job, role: str, path: Path, probe: media.Probe) -> Asset:
+def _store(job: Job, role: str, path: Path, probe: media.Probe, judged: dict[str, Any]) -> Asset:
     name = f"{job.model}-{job.id.hex[-8:]}{'' if role == 'video' else '-' + role}.{SUFFIX[role]}"
     asset = Asset(
         id=new_id(),
@@ -163,6 +212,7 @@ def _store(job: Job, role: str, path: Path, probe: media.Probe) -> Asset:
         height=probe.height or 0,
         fps=probe.fps or 0.0,
         has_audio=probe.has_audio,
+        moderation=judged,
         expires_at=timezone.now() + timedelta(days=job.organization.retention_days),
     )
     asset.key = storage.new_key(job.organization_id, asset.id, name)

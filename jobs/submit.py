@@ -25,11 +25,12 @@ from billing import free, ledger, quotas, quotes, throttles
 from billing.errors import BillingError, RateLimited
 from billing.models import Unit
 from billing.quotes import Line, Quote
-from jobs import fetch, storage
+from jobs import fetch, prepare, storage
 from jobs.accept import Acceptance
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
 from jobs.inputs import FACTS, as_json, check_input
 from jobs.models import Asset, Job
+from jobs.moderation import verdicts
 from jobs.states import OURS, Status
 from jobs.types import JobRequest, new_id
 from jobs.wake import wake
@@ -61,6 +62,11 @@ class Source:
     def ready(self) -> Asset | None:
         """The file if it was looked into and found good, so that its length and size are known."""
         return self.asset if self.asset and self.asset.status == Asset.Status.READY else None
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is to be done before it may be used."""
+        return self.ready is not None and not verdicts.lacks(self.ready.kind, self.ready.moderation)
 
 
 def submit(caller: Caller, request: JobRequest) -> Job:
@@ -364,6 +370,9 @@ def _own(role: str, asset: Asset | None) -> Source:
         raise Invalid("file_unknown", f"{role} names a file that does not exist (any more).", field=role)
     if asset.status == Asset.Status.REFUSED:
         raise Invalid(asset.refusal["code"], f"{role}: {asset.refusal['message']}", field=role)
+    # A video that was made here and handed out with its mark.
+    if verdicts.checks(verdicts.INPUT) and verdicts.flagged(asset.moderation):
+        raise Invalid(prepare.FLAGGED.code, f"{role}: {prepare.FLAGGED.message}", field=role)
     return Source(asset=asset)
 
 
@@ -452,6 +461,7 @@ def _new_job(
     quote: Quote,
 ) -> Job:
     length_ms, job_id = known_length(model, sources), new_id()
+    ready = length_ms is not None and all(source.settled for source in sources.values())
     return Job(
         id=job_id,
         organization=caller.organization,
@@ -467,11 +477,11 @@ def _new_job(
         webhook_url=request.webhook_url,
         idempotency_key=request.idempotency_key or None,
         request_hash=digest,
-        status=Status.PREPARING if length_ms is None else Status.QUEUED,
+        status=Status.QUEUED if ready else Status.PREPARING,
         length_ms=length_ms or 0,
         quote=quote.as_json(),
         quoted_micros=quote.total_micros,
         free_micros=RawSQL(FREE_OF_HOLD, [job_id]) if quote.terms else 0,  # noqa: S611  no customer's text
-        queued_at=None if length_ms is None else Now(),
+        queued_at=Now() if ready else None,
         deadline_at=Now() + timedelta(seconds=settings.JOB_LIFE_SECONDS),
     )

@@ -78,7 +78,7 @@ def complete(asset: Asset) -> Asset:
         return prepare.look_into(asset, None)
     except prepare.Unfit as unfit:
         failure = unfit.failure
-        if asset.status == Asset.Status.REFUSED:
+        if asset.status != Asset.Status.PENDING:  # refused; or ready, but nobody has judged it yet
             return asset
         kind = Conflict if failure == prepare.NOT_UPLOADED else Invalid
         raise kind(failure.code, failure.message, retryable=failure.retryable) from None
@@ -127,6 +127,7 @@ def store(
             for chunk in file.chunks():
                 copy.write(chunk)
         _describe(asset, path)
+        _judge(asset, path)
         _keep(asset, path)
     return asset
 
@@ -212,6 +213,16 @@ def _describe(asset: Asset, path: Path) -> None:
         probe.fps,
         probe.has_audio,
     )
+
+
+def _judge(asset: Asset, path: Path) -> None:
+    """Nothing of a refused file is kept; one that nobody could judge is judged before it is used."""
+    try:
+        prepare.judge(asset, path)
+    except prepare.Unfit as unfit:
+        if unfit.failure != prepare.UNJUDGED:
+            message = f"{unfit.failure.message} {unfit.failure.hint}".strip()
+            raise Invalid(unfit.failure.code, message, field="file") from None
 
 
 @shared_task(name="jobs.finish_upload")

@@ -131,13 +131,14 @@ class State(StrEnum):
 @dataclass(frozen=True)
 class Output:
     """One result: a name in the order's workspace, an address at the provider, or `held`: the provider keeps it for
-    the account, and `Adapter.bring` fetches it.
+    the account, and `Adapter.bring` fetches it. `flagged`: what its own content check says; None where it says nothing.
     """
 
     kind: str
     name: str = ""
     url: str = ""
     held: bool = False
+    flagged: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ def answer(
     command = [python or sys.executable, "-I", "-B", "-c", BOOT, str(ROOT), module, json.dumps(told)]
     # A file, not a pipe: the child's file limit then bounds what it can answer.
     with tempfile.TemporaryFile() as out:
-        status = _run(command, {**_environment(), **(environment or {})}, out, limits.cpu_seconds * WALL_FACTOR)
+        status = _run(
+            command, {**_environment(), **(environment or {})}, out, limits.cpu_seconds * WALL_FACTOR
+        )
         out.seek(0)
         return status, _read(out.read(ANSWER))
 

@@ -8,6 +8,7 @@ refuse=CODE   the submit is refused                     throttle=N     the first
 unavailable   every submit finds nobody                 drop           takes the order, loses the answer
 lie=short     returns half the length                   lie=garbage    returns bytes that are no video
 lie=mute      returns a video without sound             forget         forgets the order
+flagged=yes   its own check flags the video             flagged=no     its own check finds nothing
 hint=WORDS    beside a failure (a_b for "a b")          clips=N        tells of N clips, one after the other
 """
 
@@ -99,7 +100,9 @@ class FakeAdapter(Adapter):
             )
         if not task.delivered:
             await self._deliver(task)
-        return Update(name, State.SUCCEEDED, progress=1.0, outputs=(Output("video", name=OUTPUT),))
+        flagged = script["flagged"] == "yes" if "flagged" in script else None
+        video = Output("video", name=OUTPUT, flagged=flagged)
+        return Update(name, State.SUCCEEDED, progress=1.0, outputs=(video,))
 
     async def _deliver(self, task: FakeTask) -> None:
         body = await sync_to_async(make_video)(task.order["length_ms"], task.script.get("lie", ""))

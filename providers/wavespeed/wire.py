@@ -104,13 +104,20 @@ def update(name: str, said: Mapping[str, Any]) -> Update:
         address = web_address(outputs[0]) if outputs else ""
         if not address:
             return failed(name, "provider_failed", "completed without a usable output")
-        return Update(name, State.SUCCEEDED, progress=1.0, outputs=(Output("video", url=address),))
+        video = Output("video", url=address, flagged=_flagged(data.get("has_nsfw_contents")))
+        return Update(name, State.SUCCEEDED, progress=1.0, outputs=(video,))
     if status in {"failed", "timeout"}:
         code = "provider_timeout" if status == "timeout" else _code(data.get("code"), "provider_failed")
         return failed(name, code, f"{status} {data.get('code')}: {text(data.get('error'))}")
     if status not in STATES:
         raise Unavailable(f"an unknown status {status[:50]!r}")
     return Update(name, STATES[status], phase="render" if status == "processing" else "waiting")
+
+
+def _flagged(said: Any) -> bool | None:
+    """One word for each output; none at all where nothing was looked at."""
+    words = [word for word in said if isinstance(word, bool)] if isinstance(said, list) else []
+    return any(words) if words else None
 
 
 def complaint(status: int, said: Any) -> ProviderError | None:

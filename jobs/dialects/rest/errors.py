@@ -153,6 +153,10 @@ ERRORS: Final[dict[str, Entry]] = {
     ),
     "url_status": Entry(422, "The address's server did not answer with the file.", "Check it in a browser."),
     "url_too_large": Entry(422, "The file at the address is too large.", "Give a smaller one."),
+    "content_refused": Entry(422, "The content check refused the file.", "Use another picture or video."),
+    "moderation_unavailable": Entry(
+        422, "The content check did not answer.", "Try again a little later.", again=True
+    ),
     # --- orders ---------------------------------------------------------------------------------------------------
     "model_unknown": Entry(422, "There is no such model.", "`GET /v1/models` lists them."),
     "quote_needs_files": Entry(422, "A price needs inputs that are known.", "Upload all inputs first."),
@@ -244,6 +248,12 @@ FAILURES: Final[dict[str, Failure]] = {
     "output_unusable": Failure(
         "The result was damaged, silent or of another length.", "Order again.", again=True
     ),
+    "content_withheld": Failure(
+        "The finished video did not pass the content check.", "Use another picture, voice or prompt."
+    ),
+    "moderation_unavailable": Failure(
+        "The content check did not answer, so nothing was handed out.", "Order again later.", again=True
+    ),
     "order_failed": Failure("The order could not be made.", "Order again.", again=True),
     "provider_refused": Failure("The renderer refused the order.", "`message` says why."),
     "provider_failed": Failure("The renderer failed.", "`error.retryable` says whether to order again."),
@@ -273,7 +283,7 @@ UNFIT: Final[dict[str, tuple[str, str]]] = {
 FILE_CODES: Final = (
     *("file_empty", "file_too_large", "storage_full", "content_type_invalid", "not_media", "media_too_long"),
     *("image_unreadable", "image_too_large", "image_too_small", "audio_unreadable", "audio_empty"),
-    *("video_unreadable", "video_too_large", "video_too_small"),
+    *("video_unreadable", "video_too_large", "video_too_small", "content_refused"),
 )
 INPUT_CODES: Final = (
     *(

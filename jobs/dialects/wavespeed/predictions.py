@@ -15,6 +15,7 @@ from jobs import snapshots, storage
 from jobs.dialects.wavespeed.wire import predictions as wire
 from jobs.errors import NotFound
 from jobs.models import Asset, Job
+from jobs.moderation import verdicts
 from jobs.snapshots import Snapshot
 from jobs.states import Status
 
@@ -37,7 +38,7 @@ def told(seen: Snapshot) -> dict[str, Any]:
     done = job.status == Status.SUCCEEDED and not job.deleted_at
     videos = [asset for asset in seen.outputs if asset.role == VIDEO] if done else []
     outputs = [_output(asset, inline=bool(job.wire.get("base64"))) for asset in videos]
-    return wire.prediction(job, outputs, settings.PUBLIC_URL)
+    return wire.prediction(job, outputs, settings.PUBLIC_URL, _flags(videos))
 
 
 def shown(job: Job) -> dict[str, Any]:
@@ -48,10 +49,16 @@ def page(jobs: Sequence[Job], *, inline: bool = True) -> list[dict[str, Any]]:
     """Several at once. `inline`: base64 where the job asked for it; lists give addresses only."""
     videos = _videos([job.pk for job in jobs if job.status == Status.SUCCEEDED and not job.deleted_at])
     inlined = {job.pk for job in jobs if inline and job.wire.get("base64")}
-    outputs = {
-        pk: [_output(asset, inline=pk in inlined) for asset in assets] for pk, assets in videos.items()
-    }
-    return [wire.prediction(job, outputs.get(job.pk, []), settings.PUBLIC_URL) for job in jobs]
+    found = [(job, videos.get(job.pk, [])) for job in jobs]
+    return [
+        wire.prediction(
+            job,
+            [_output(asset, inline=job.pk in inlined) for asset in assets],
+            settings.PUBLIC_URL,
+            _flags(assets),
+        )
+        for job, assets in found
+    ]
 
 
 def _videos(ids: list[UUID]) -> dict[UUID, list[Asset]]:
@@ -61,6 +68,10 @@ def _videos(ids: list[UUID]) -> dict[UUID, list[Asset]]:
             assert asset.job_id is not None
             found[asset.job_id].append(asset)
     return found
+
+
+def _flags(assets: Sequence[Asset]) -> list[bool | None]:
+    return [verdicts.flagged(asset.moderation) for asset in assets]
 
 
 def _output(asset: Asset, *, inline: bool) -> str:

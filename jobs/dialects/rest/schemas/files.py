@@ -37,6 +37,10 @@ FILE = component(
         duration_ms=COUNT,
         width=COUNT,
         height=COUNT,
+        flagged={
+            "type": ["boolean", "null"],
+            "description": "What the content check found in a picture or a film; null where none was made.",
+        },
         refusal=nullable(
             component(
                 "FileRefusal",

@@ -23,7 +23,7 @@ class Detect(View):
         body=schemas.CHECK,
         answers={200: Answer("What was found, and what it cost.", schemas.DETECTION)},
         refusals=(
-            *(*INPUT_CODES, *FETCH_CODES, *MONEY_CODES, "file_not_uploaded"),
+            *(*INPUT_CODES, *FETCH_CODES, *MONEY_CODES, "file_not_uploaded", "moderation_unavailable"),
             *("probe_timeout", "probe_crashed", "no_route", "provider_unavailable", "storage_unavailable"),
         ),
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.models import Asset
+from jobs.moderation import verdicts
 from jobs.storage.backend import SignedPut
 
 
@@ -22,6 +23,7 @@ def file(row: Asset, url: str) -> dict[str, Any]:
         "duration_ms": row.duration_ms,
         "width": row.width,
         "height": row.height,
+        "flagged": verdicts.flagged(row.moderation),
         "refusal": refusal(row),
         "url": url,
         "created_at": row.created_at.isoformat(),

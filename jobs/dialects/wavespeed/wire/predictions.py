@@ -61,8 +61,12 @@ BUSINESS = (
 RERUN = re.compile(r"HTTP (?=5|429)")
 
 
-def prediction(job: Job, outputs: Sequence[str], base: str) -> dict[str, Any]:
-    """The fields of every answer about a job. `base` is our own address; `outputs` addresses or base64."""
+def prediction(
+    job: Job, outputs: Sequence[str], base: str, flags: Sequence[bool | None] = ()
+) -> dict[str, Any]:
+    """The fields of every answer about a job. `base` is our own address; `outputs` addresses or base64, `flags` what the
+    content check says of each. Where one was not judged nothing is said at all: none would read as a no.
+    """
     milliseconds = inference_ms(job)
     code = business_code(job)
     fields: dict[str, Any] = {
@@ -71,7 +75,7 @@ def prediction(job: Job, outputs: Sequence[str], base: str) -> dict[str, Any]:
         "status": status(job),
         "outputs": list(outputs),
         "urls": {"get": result_url(job.id, base)},
-        "has_nsfw_contents": [],
+        "has_nsfw_contents": [] if None in flags else list(flags),
         "created_at": moment(job.created_at),
         "error": error_text(job),
         "timings": {"inference": milliseconds},
