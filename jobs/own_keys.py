@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import audit
@@ -48,7 +49,8 @@ def add(
     """The key is sealed and never shown again. From now on new jobs go there. Raises Invalid and Conflict."""
     kind = offered().get(provider)
     if kind is None:
-        raise Invalid("provider_unknown", "Choose a provider of the list.", field="provider")
+        known = ", ".join(offered())
+        raise Invalid("provider_unknown", f"Providers that take accounts: {known}.", field="provider")
     key, name, region = key.strip(), name.strip()[:NAME_LETTERS] or provider, region.strip()
     if not key or len(key) > MOST_LETTERS or not key.isascii():
         raise Invalid("key_invalid", "Paste the key as the provider shows it.", field="key")
@@ -56,7 +58,7 @@ def add(
     if region and region not in regions:
         known = ", ".join(regions) or "none"
         raise Invalid("region_unknown", f"Regions of this provider: {known}.", field="region")
-    own = ProviderAccount.objects.filter(organization=caller.organization)
+    own = listed(caller)
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PICK_LOCK])
@@ -81,10 +83,14 @@ def _models(kind: type[Adapter]) -> Iterator[str]:
     return (slug for slug in catalogue.models() if kind.bounds is None or slug in kind.bounds)
 
 
+def listed(caller: Caller) -> QuerySet[ProviderAccount]:
+    return ProviderAccount.objects.filter(organization=caller.organization).order_by("pk")
+
+
 def find(caller: Caller, account_id: int) -> ProviderAccount:
-    row = ProviderAccount.objects.filter(organization=caller.organization, pk=account_id).first()
+    row = listed(caller).filter(pk=account_id).first()
     if row is None:
-        raise NotFound("not_found", "There is no such account.")
+        raise NotFound("provider_account_not_found", "There is no such account.")
     return row
 
 
@@ -115,5 +121,5 @@ def remove(caller: Caller, row: ProviderAccount, *, request: HttpRequest | None 
 def _record(action: str, caller: Caller, row: ProviderAccount, request: HttpRequest | None) -> None:
     facts = {"provider": row.provider, "name": row.name}
     audit.record(
-        action, by=caller.user, target=row, organization=caller.organization, after=facts, request=request
+        action, by=caller, target=row, organization=caller.organization, after=facts, request=request
     )

@@ -157,7 +157,7 @@ def _page(
     fees = Price.objects.on_sale(organization).filter(unit=Unit.OWN_KEY)
     context: dict[str, Any] = {
         **FRAME,
-        "accounts": ProviderAccount.objects.filter(organization=organization).order_by("pk"),
+        "accounts": own_keys.listed(caller),
         "form": form or AccountForm(),
         "choice": choice or PolicyForm(initial=initial),
         "bound": stored.providers if stored else [],

@@ -114,6 +114,12 @@ TABLE: dict[str, list[Api]] = {
         Api("delete", "keys:write"),
     ],
     "v1/keys/<uuid:key_id>/rotate": [Api("post", "keys:write", {})],
+    "v1/provider-accounts": [
+        Api("get", "organization:write", stranger=None),
+        Api("post", "organization:write", {"provider": "x", "key": "y"}, stranger=None),
+    ],
+    "v1/provider-accounts/<int:account_id>": [Api("delete", "organization:write")],
+    "v1/provider-accounts/<int:account_id>/check": [Api("post", "organization:write")],
     "v1/usage": [Api("get", "billing:read", stranger=None)],
     "v1/webhooks/secret": [Api("get", "jobs:write", stranger=None)],
     "v1/balance": [Api("get", "billing:read", stranger=None)],

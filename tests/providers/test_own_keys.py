@@ -19,6 +19,7 @@ from providers.wavespeed import adapter
 from tests.jobs import drive
 from tests.providers.conformance.stands import picture, standing, voice
 from tests.vendors.wavespeed import double as wavespeed
+from tests.world import api_client, make_key
 
 FEE = 2 * 2_000
 PRICE = 3 * 30_000  # three seconds at least
@@ -130,6 +131,61 @@ def test_what_is_no_account_is_refused(own, caller, given, field):
     with pytest.raises(Invalid) as refusal:
         own_keys.add(caller, **{"provider": "wavespeed", "key": "k", "name": "another", **given})
     assert refusal.value.field == field
+
+
+# --- by a programme -----------------------------------------------------------------------------------------
+
+
+def test_a_programme_keeps_the_accounts_and_never_reads_a_key(api, key, common, vendor, org, other_key):
+    address = "/v1/provider-accounts"
+    assert api.get(address).json()["data"] == []
+    assert "wavespeed" in api.get(address).json()["providers"]
+    added = api.post(address, {"provider": "wavespeed", "key": "a-very-secret-key"}, format="json")
+    row = ProviderAccount.objects.get(organization=org)
+    assert (added.status_code, added.json()["id"], added.json()["name"]) == (201, row.pk, "wavespeed")
+    assert vault.account(row.pk).key == "a-very-secret-key"
+    check = f"{address}/{row.pk}/check"
+    said = api.post(check).json()
+    assert (said["accepted"], said["message"][:29]) == (False, "The provider refused the key.")
+    vault.keep(row, key=wavespeed.KEY)
+    row.save()
+    assert api.post(check).json()["accepted"] is True
+    assert [one["id"] for one in api.get(address).json()["data"]] == [row.pk]
+    shown = api.get(address).content + added.content + str(list(AuditEntry.objects.values())).encode()
+    assert b"a-very-secret-key" not in shown
+    # Another tenant's is nobody's, to every verb.
+    stranger = api_client(other_key)
+    assert stranger.get(address).json()["data"] == []
+    assert stranger.post(check).status_code == stranger.delete(f"{address}/{row.pk}").status_code == 404
+    assert api.delete(f"{address}/{row.pk}").status_code == 204
+    assert api.delete(f"{address}/{row.pk}").json()["code"] == "provider_account_not_found"
+    assert not Route.objects.filter(organization=org).exists()
+    # The audit names the key that did it.
+    entries = AuditEntry.objects.filter(action__startswith="own_provider_account.")
+    assert set(entries.values_list("action", "actor_key__last4")) == {
+        (f"own_provider_account.{verb}", key[-4:]) for verb in ("add", "remove")
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "code"),
+    [
+        ({"provider": "nobody"}, 422, "provider_unknown"),
+        ({"key": "  "}, 422, "key_invalid"),
+        ({"region": "mars"}, 422, "region_unknown"),
+        ({"name": "ours"}, 422, "name_taken"),
+        ({"secret": "x"}, 422, "parameter_invalid"),
+    ],
+)
+def test_what_a_programme_is_refused(own, api, given, status, code):
+    body = {"provider": "wavespeed", "key": "k", "name": "another", **given}
+    answer = api.post("/v1/provider-accounts", body, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_key_without_the_scope_may_not(org, alice):
+    client = api_client(make_key(org, "jobs:write", "keys:write", by=alice))
+    assert client.get("/v1/provider-accounts").json()["code"] == "scope_missing"
 
 
 # --- the page ----------------------------------------------------------------------------------------------

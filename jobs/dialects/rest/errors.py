@@ -193,6 +193,22 @@ ERRORS: Final[dict[str, Entry]] = {
     "job_not_found": Entry(404, "There is no such job.", "It may have been deleted or be another tenant's."),
     "job_not_ended": Entry(409, "The job has not ended.", "Cancel it, or wait for its end."),
     "job_ended": Entry(409, "The job has already ended.", "Nothing is left to cancel."),
+    # --- accounts at providers ------------------------------------------------------------------------------------
+    "provider_account_not_found": Entry(
+        404, "There is no such provider account.", "`GET /v1/provider-accounts` lists yours."
+    ),
+    "provider_accounts_limit": Entry(
+        409, "There are as many provider accounts as there may be.", "Remove one first."
+    ),
+    "provider_unknown": Entry(
+        422, "No account can be had at this provider.", "`GET /v1/provider-accounts` names those that can."
+    ),
+    "key_invalid": Entry(422, "This is no key of a provider.", "Paste it as the provider shows it."),
+    "region_unknown": Entry(422, "The provider has no such region.", "`detail` names those it has."),
+    "name_taken": Entry(422, "There is one of this name already.", "Choose another name."),
+    "account_in_use": Entry(
+        409, "Jobs still run at the account.", "Wait for their end, or cancel them.", again=True
+    ),
     # --- webhooks -------------------------------------------------------------------------------------------------
     "webhook_not_found": Entry(
         404, "There is no such webhook endpoint.", "It may have been deleted or be another tenant's."

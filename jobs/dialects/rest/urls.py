@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from jobs.dialects.rest.views import (
     account,
+    accounts,
     detect,
     events,
     files,
@@ -42,6 +43,9 @@ urlpatterns = [
     path("keys", keys.Keys.as_view(), name="rest-keys"),
     path("keys/<uuid:key_id>", keys.OneKey.as_view(), name="rest-key"),
     path("keys/<uuid:key_id>/rotate", keys.Rotate.as_view(), name="rest-rotate"),
+    path("provider-accounts", accounts.Accounts.as_view(), name="rest-provider-accounts"),
+    path("provider-accounts/<int:account_id>", accounts.OneAccount.as_view(), name="rest-provider-account"),
+    path("provider-accounts/<int:account_id>/check", accounts.Check.as_view(), name="rest-provider-check"),
     path("usage", usage.Usage.as_view(), name="rest-usage"),
     path("balance", account.Balance.as_view(), name="rest-balance"),
     # the last one: whatever else is asked for under /v1
