@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,6 +37,8 @@ class Stand:
 
     slug: ClassVar[str]
     model: ClassVar[str] = "wan-2.2-s2v"
+    # The scenarios of the matrix that do not apply, and why in one line.
+    SPARED: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
         if "slug" in vars(cls):
@@ -87,8 +89,18 @@ class Stand:
         return list(Attempt.objects.exclude(external_id="").values_list("external_id", flat=True))
 
 
+UNANSWERED = "It is a table of ours: no answer is read from a wire."
+NO_WEB = "Its result is put into our own store, no address is followed."
+SILENT = "It calls nobody, so nothing comes twice."
+
+
 class FakeStand(Stand):
     slug = "fake"
+    SPARED: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("garbage", "wrong type", "huge body"), UNANSWERED),
+        **dict.fromkeys(("redirect inside", "expired result"), NO_WEB),
+        "duplicate callback": SILENT,
+    }
     script = ""
 
     def prompt(self) -> str:
@@ -112,6 +124,17 @@ class LocalStand(Stand):
     """Our own machines: the render itself runs in its child process."""
 
     slug = "local"
+    SPARED: ClassVar[Mapping[str, str]] = {
+        "throttle": "Renders wait in our own queue, of which nobody is turned away.",
+        "server error": "An order is a row in our database; where that fails the job is not dispatched either.",
+        **dict.fromkeys(
+            ("cut before the effect", "cut after the effect"),
+            "The order is written by the one statement that answers, so no answer can be lost.",
+        ),
+        **dict.fromkeys(("garbage", "wrong type", "huge body"), UNANSWERED),
+        **dict.fromkeys(("redirect inside", "expired result"), NO_WEB),
+        "duplicate callback": SILENT,
+    }
     stalled = False
 
     def route_fields(self) -> dict[str, Any]:
@@ -214,6 +237,7 @@ class WaveSpeedStand(VendorStand):
 
 class DashScopeStand(VendorStand):
     slug = "dashscope"
+    SPARED: ClassVar[Mapping[str, str]] = {"duplicate callback": SILENT}
     double = dashscope.DashScope
     key = dashscope.KEY
     ending, ending_code = "InvalidFile.NoHuman", "face_not_found"
@@ -238,6 +262,7 @@ class InferenceShStand(VendorStand):
 
 class OpenAIVideosStand(VendorStand):
     slug = "openai_videos"
+    SPARED: ClassVar[Mapping[str, str]] = {"duplicate callback": SILENT}
     double = openai_videos.OpenAIVideos
     key = openai_videos.KEY
     ending, ending_code = "failed", "provider_failed"

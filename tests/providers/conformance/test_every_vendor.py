@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from billing import ledger
 from config.embedded import process
@@ -16,7 +19,8 @@ from providers import errors, vault
 from providers.calls import call
 from providers.registry import adapter
 from tests.jobs import drive
-from tests.providers.conformance.stands import STANDS, VendorStand, grow_old
+from tests.providers.conformance.matrix import KINDS, proves
+from tests.providers.conformance.stands import STANDS, VendorStand, grow_old, standing
 
 PRICE = 3 * 30_000
 VENDORS = sorted(slug for slug, kind in STANDS.items() if issubclass(kind, VendorStand))
@@ -68,6 +72,7 @@ def job(vendor_stand, caller):
 # --- the submit ---------------------------------------------------------------------------------------------
 
 
+@proves("refusal")
 def test_a_refusal_is_told_in_our_words(vendor_stand, caller):
     vendor_stand.trouble("refusal")
     job = ended(submit(caller, vendor_stand.request()))
@@ -77,6 +82,7 @@ def test_a_refusal_is_told_in_our_words(vendor_stand, caller):
     assert is_free(vendor_stand)
 
 
+@proves("throttle")
 def test_a_throttled_submit_is_tried_again(vendor_stand, job):
     vendor_stand.trouble("throttle")
     vendor_stand.trouble("throttle")
@@ -96,6 +102,7 @@ def test_an_account_that_may_not_order_leaves_the_job_to_another_route(vendor_st
     ]
 
 
+@proves(*(KINDS[kind] for kind in VendorStand.LOSES))
 @pytest.mark.parametrize("kind", VendorStand.LOSES)
 def test_a_lost_answer_is_found_again_and_nothing_is_ordered_twice(vendor_stand, job, kind):
     vendor_stand.trouble(kind)
@@ -116,6 +123,7 @@ def test_a_lost_answer_is_found_again_and_nothing_is_ordered_twice(vendor_stand,
     assert is_held(vendor_stand)
 
 
+@proves(*(KINDS[kind] for kind in VendorStand.MISSES))
 @pytest.mark.parametrize("kind", VendorStand.MISSES)
 def test_an_order_that_never_arrived_is_placed_again_once_that_is_certain(vendor_stand, job, kind):
     vendor_stand.trouble(kind)
@@ -132,6 +140,7 @@ def test_an_order_that_never_arrived_is_placed_again_once_that_is_certain(vendor
         assert vendor_stand.orders() == 1
 
 
+@proves("slow")
 def test_a_vendor_that_never_answers_is_given_up_and_asked_later(vendor_stand, job):
     """It takes the order in the end: longer than we wait, but before we could think that it never came."""
     vendor_stand.trouble("slow")
@@ -154,6 +163,7 @@ def test_nobody_there_means_that_nothing_was_ordered(vendor_stand, job):
     assert job.status == Status.QUEUED
 
 
+@proves("redirect inside")
 def test_a_redirect_is_not_followed(vendor_stand, job):
     vendor_stand.trouble("redirect")
     until_placed(job)
@@ -203,6 +213,7 @@ def test_a_poll_that_fails_fails_nothing(vendor_stand, job, kind):
 # --- results ------------------------------------------------------------------------------------------------
 
 
+@proves("expired result")
 @pytest.mark.parametrize("kind", ["expired", "redirect", "error", "cut_after", "garbage", "flood"])
 def test_a_result_that_cannot_be_had_is_tried_again_and_then_fails_free(vendor_stand, job, kind):
     vendor_stand.vendor.fault("file", *[kind] * 20)
@@ -221,6 +232,7 @@ def test_a_result_that_comes_late_is_kept(vendor_stand, job):
 # --- words --------------------------------------------------------------------------------------------------
 
 
+@proves("vendor words")
 def test_no_word_of_the_vendor_reaches_a_customer(vendor_stand, job, api, alice_browser):
     """Of a failed, a lost, a running and a finished job, by the API and on the pages."""
     shown = []
@@ -251,6 +263,36 @@ def test_no_word_of_the_vendor_reaches_a_customer(vendor_stand, job, api, alice_
 
 
 # --- callbacks ----------------------------------------------------------------------------------------------
+
+
+CALLERS = ["inferencesh", "wavespeed"]
+
+
+@proves("duplicate callback", of=CALLERS)
+@pytest.mark.parametrize("slug", CALLERS)
+def test_a_call_that_comes_often_counts_once(slug, org, caller, settings):
+    """It brings the poll forward; after the end it changes nothing, and is thanked for all the same."""
+    settings.PROVIDER_CALLBACKS = True
+    with standing(slug, org) as stand:
+        settings.FETCH_ALLOW_HOSTS = [stand.vendor.host]
+        job = submit(caller, stand.request())
+        until_placed(job)
+        Attempt.objects.update(due_at=timezone.now() + timedelta(hours=1))
+        (task,) = stand.vendor.tasks.values()
+
+        def called() -> int:
+            url, headers, body = stand.vendor.webhook(task)
+            headers = {name: value for name, value in headers.items() if name != "Content-Type"}
+            path = urlsplit(url).path
+            return Client().post(path, body, "application/json", headers=headers).status_code
+
+        assert [called(), called()] == [204, 204]
+        assert Attempt.objects.get().due_at <= timezone.now()
+        assert ended(job).status == Status.SUCCEEDED
+        seen = Attempt.objects.values().get()
+        assert [called(), called()] == [204, 204]
+        assert Attempt.objects.values().get() == seen
+        assert ledger.balance(org) == ledger.Balance(20 * drive.USD - PRICE, 0)
 
 
 def test_an_address_that_we_gave_to_nobody_is_not_found(db):
