@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,8 @@ from jobs import storage
 from jobs.models import Delivery, Job
 from jobs.states import Status
 from jobs.types import least_id
+from providers import circuit
+from providers.models import Route
 
 # However many people look, the parts are asked this often.
 KEPT_SECONDS = 5.0
@@ -70,6 +73,17 @@ def status(request: HttpRequest) -> HttpResponse:
     )
 
 
+@require_GET
+def note(request: HttpRequest) -> HttpResponse:
+    """What every page of the dashboard fetches when it is loaded: 204 while all is well, else what is degraded."""
+    found = kept.get(look)
+    degraded = [part for part in found["parts"] if part.tone != "good"]
+    if not degraded:
+        return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
+    context = {"parts": degraded, "tone": found["tone"]}
+    return HttpResponse(render_to_string("status_note.html", context), headers={"Cache-Control": "no-store"})
+
+
 def look() -> dict[str, Any]:
     parts = [*_servers(), *_work()]
     bad = [part.name for part in parts if part.tone == "bad"]
@@ -86,7 +100,7 @@ def look() -> dict[str, Any]:
 def _servers() -> list[Part]:
     database = "Accounts, jobs and billing."
     redis = "Live progress and rate limits. Without it pages refresh more slowly; no job is lost."
-    files = "Uploads and finished videos."
+    files = "Uploads and finished videos. Without it nothing can be uploaded or watched; what is stored is not lost."
     return [
         Part("Website and API", "This page answered."),
         _part("Database", database, database_answers()),
@@ -128,9 +142,24 @@ def _rendering() -> Part:
         f"have finished and {ended['failed']} failed."
     )
     waited = timezone.now() - queue["since"] if queue["since"] else timedelta(0)
+    if silent := _silent_models():
+        trouble = f"Nobody renders {', '.join(silent)} at the moment; such jobs are tried again, and free if they fail."
+        return Part("Rendering", f"{trouble} {words}", "Disturbed", "bad")
     if waited > LONG_WAIT:
         return Part("Rendering", f"{words} The oldest has waited {_minutes(waited)}.", "Slow", "busy")
     return Part("Rendering", words)
+
+
+def _silent_models() -> list[str]:
+    """The models of which every way to render them, of those for everybody, failed lately."""
+    shut, tried = circuit.opened()
+    if not (failing := shut | tried):
+        return []
+    by_model: dict[str, set[int]] = defaultdict(set)
+    rows = Route.objects.filter(organization=None, enabled=True).values_list("model", "pk")
+    for model, route in rows:
+        by_model[model].add(route)
+    return sorted(model for model, routes in by_model.items() if routes <= failing)
 
 
 def _webhooks() -> Part:

@@ -9,13 +9,14 @@ from django.urls import include, path
 from django.views.defaults import server_error
 
 from config.health import healthz, readyz
-from config.status import status
+from config.status import note, status
 from jobs.dialects.rest.problems import broken
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("status", status, name="status"),
+    path("status/note", note, name="status_note"),
     path(settings.CONSOLE_PATH, admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("docs", include("config.docs.urls")),

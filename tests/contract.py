@@ -21,6 +21,7 @@ from jsonschema.exceptions import best_match
 
 PREFIX = "/v1/"
 AN_ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+A_NUMBER = "[0-9]+"
 # Every address answers these, whatever it is for.
 ANYWHERE = {404: "not_found", 405: "method_not_allowed"}
 
@@ -110,11 +111,22 @@ def _catalogue() -> Mapping[str, Any]:
 @cache
 def _paths() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
     return [
-        (re.compile(re.sub(r"\\{\w+\\}", AN_ID, re.escape(template))), operations)
+        (_pattern(template, operations), operations)
         for template, operations in sorted(
             _document()["paths"].items(), key=lambda entry: entry[0].count("{")
         )
     ]
+
+
+def _pattern(template: str, operations: Mapping[str, Any]) -> re.Pattern[str]:
+    """Of the addresses that a template stands for: its parameters are ids, or numbers where the document says so."""
+    stated = [parameter for operation in operations.values() for parameter in operation.get("parameters", ())]
+    numbers = {said["name"] for said in stated if said["schema"].get("type") == "integer"}
+
+    def shape(found: re.Match[str]) -> str:
+        return A_NUMBER if found[1] in numbers else AN_ID
+
+    return re.compile(re.sub(r"\\{(\w+)\\}", shape, re.escape(template)))
 
 
 def _operation(method: str, path: str) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ OPEN = {
     "healthz": 200,
     "readyz": 200,
     "status": 200,
+    "status/note": 204,
     "": 200,  # the front page; who is signed in sees their own videos there
     "pricing": 200,
     # the documentation, and what it says of pages that there are not

@@ -293,10 +293,10 @@ def test_a_film_is_judged_all_along(settings, tmp_path, capsys):
 PYTHON = os.environ.get("TEST_MODERATION_PYTHON", "")
 
 
-@pytest.mark.skipif(
-    not PYTHON and not importlib.util.find_spec("transformers"),
-    reason="the extra `moderation` is not installed; TEST_MODERATION_PYTHON may name an interpreter that has it",
-)
+WITHOUT = not PYTHON and not importlib.util.find_spec("transformers")
+
+
+@pytest.mark.skipif(WITHOUT, reason="needs the extra `moderation`, here or in TEST_MODERATION_PYTHON")
 def test_a_transformers_classifier_out_of_a_folder(settings, tmp_path, api):
     model = tmp_path / "model"
     trained = Path(__file__).with_name("tiny_classifier.py")

@@ -87,7 +87,7 @@ class StatedSchema(AutoSchema):
         if description := inspect.getdoc(handler):
             shown["description"] = description
         unsafe = method != "GET"
-        parameters = [*_parameters(path, stated), *([IDEMPOTENCY_KEY] if unsafe else [])]
+        parameters = [*_parameters(path_regex, stated), *([IDEMPOTENCY_KEY] if unsafe else [])]
         if parameters:
             shown["parameters"] = parameters
         if stated.body is not None:
@@ -97,9 +97,13 @@ class StatedSchema(AutoSchema):
         return shown
 
 
-def _parameters(path: str, stated: Operation) -> Iterable[dict[str, Any]]:
-    for name in re.findall(r"{(\w+)}", path):
-        yield {"name": name, "in": "path", "required": True, "schema": UUID}
+# Converters of addresses.
+SHAPES = {"uuid": UUID, "int": {"type": "integer", "minimum": 0}}
+
+
+def _parameters(route: str, stated: Operation) -> Iterable[dict[str, Any]]:
+    for converter, name in re.findall(r"<(\w+):(\w+)>", route):
+        yield {"name": name, "in": "path", "required": True, "schema": SHAPES[converter]}
     for place, schemas in (("query", stated.query), ("header", stated.headers)):
         for name, schema in schemas.items():
             bare = {key: value for key, value in schema.items() if key != "description"}

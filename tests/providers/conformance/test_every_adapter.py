@@ -132,7 +132,7 @@ def test_our_own_names_of_orders_are_not_shown_either(slug, org, caller, api, al
 WORDLY = {
     # words: how the attempts end, and the job
     "refuse=content_refused": (["content_refused"], "failed"),
-    "throttle=2": (["provider_throttled", "provider_throttled", ""], "succeeded"),
+    "throttle=2 order=mine": (["provider_throttled", "provider_throttled", ""], "succeeded"),
     "drop": ([""], "succeeded"),
 }
 
