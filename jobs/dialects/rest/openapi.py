@@ -98,7 +98,7 @@ class StatedSchema(AutoSchema):
 
 
 # Converters of addresses.
-SHAPES = {"uuid": UUID, "int": {"type": "integer", "minimum": 0}}
+SHAPES = {"uuid": UUID, "int": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}}
 
 
 def _parameters(route: str, stated: Operation) -> Iterable[dict[str, Any]]:
