@@ -27,7 +27,7 @@ def invite(caller: Caller, email: str, role: Role) -> tuple[Invitation, str]:
         raise AlreadyMember
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
-        Invitation.objects.for_org(caller.organization).pending().filter(email=email).delete()
+        Invitation.objects.for_org(caller.organization).filter(email=email, accepted_at=None).delete()
         invitation = Invitation.objects.create(
             organization=caller.organization,
             email=email,
@@ -38,6 +38,21 @@ def invite(caller: Caller, email: str, role: Role) -> tuple[Invitation, str]:
         )
         audit.record("member.invite", by=caller, target=invitation, after={"email": email, "role": role})
     return invitation, token
+
+
+def renew(caller: Caller, invitation: Invitation) -> tuple[Invitation, str]:
+    """The invitation once more, with a new token and a new week; the old link ends."""
+    return invite(caller, invitation.email, Role(invitation.role))
+
+
+def revoke(caller: Caller, invitation: Invitation) -> None:
+    """Its link ends at once. One that was accepted or has been revoked already is left alone."""
+    _may_give(caller, Role(invitation.role))
+    with transaction.atomic():
+        rows = Invitation.objects.for_org(caller.organization).filter(pk=invitation.pk, accepted_at=None)
+        before = {"email": invitation.email, "role": invitation.role}
+        if rows.delete()[0]:
+            audit.record("member.revoke_invitation", by=caller, target=invitation, before=before)
 
 
 def holds(caller: Caller, scope: str) -> bool:

@@ -90,6 +90,8 @@ class Organization(models.Model):
     slug = models.SlugField(max_length=60, unique=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
+    # The day of its deletion, once an owner has asked for it. It is suspended until then.
+    closing_at = models.DateTimeField(null=True, blank=True)
     billing_mode = models.CharField(max_length=10, choices=BillingMode, default=BillingMode.PREPAID)
     retention_days = models.PositiveIntegerField(default=30)
     tier = models.SlugField(max_length=30, blank=True)
@@ -133,6 +135,11 @@ class Member(models.Model):
 class InvitationQuerySet(OrgQuerySet["Invitation"]):
     def pending(self) -> InvitationQuerySet:
         return self.filter(accepted_at=None, expires_at__gt=Now())
+
+    def open_or_expired(self) -> InvitationQuerySet:
+        """All that nobody accepted, with `over` for those whose week has passed."""
+        over = models.Case(models.When(expires_at__gt=Now(), then=False), default=True)
+        return self.filter(accepted_at=None).annotate(over=over)
 
 
 class Invitation(models.Model):
@@ -235,7 +242,9 @@ class AuditEntryQuerySet(OrgQuerySet["AuditEntry"]):
 
 
 class AuditEntry(models.Model):
-    """Who changed what, and when. Append-only: a database trigger refuses UPDATE and DELETE."""
+    """Who changed what, and when. Append-only: a database trigger refuses UPDATE and DELETE, but for blanking the details
+    when somebody is forgotten (accounts.forgetting).
+    """
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, null=True, related_name="+")
     actor_user = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")

@@ -9,11 +9,12 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import members
+from accounts import letters, members
 from accounts.errors import InvitationInvalid
 from accounts.models import User
 from accounts.organizations import create_organization
@@ -31,6 +32,14 @@ class SignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has
             if commit:
                 _find_a_place(request, saved, form.cleaned_data.get("organization", ""))
         return saved
+
+    def render_mail(
+        self, template_prefix: str, email: Any, context: Any, headers: Any = None
+    ) -> EmailMultiAlternatives:
+        """Every letter of allauth on the one frame, drawn from its text."""
+        letter: EmailMultiAlternatives = super().render_mail(template_prefix, email, context, headers)
+        letter.attach_alternative(letters.drawn(str(letter.body)), "text/html")
+        return letter
 
 
 class ServiceAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # as above

@@ -17,5 +17,11 @@ urlpatterns = [
     path("members", members.member_list, name="members"),
     path("members/<int:member_id>/role", members.member_role, name="change_role"),
     path("members/<int:member_id>/remove", members.member_remove, name="remove_member"),
+    path(
+        "members/invitations/<int:invitation_id>/resend", members.invitation_resend, name="resend_invitation"
+    ),
+    path(
+        "members/invitations/<int:invitation_id>/revoke", members.invitation_revoke, name="revoke_invitation"
+    ),
     path("invitations/<str:token>", members.invitation, name="invitation"),
 ]

@@ -16,11 +16,11 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from accounts import audit
+from accounts.letters import compose
 from accounts.models import Member, Organization
 from accounts.scopes import ROLE_SCOPES
 from accounts.tenancy import Caller
@@ -165,7 +165,7 @@ def tell(pk: int) -> None:
 
 
 def _letter(alert: Alert) -> EmailMultiAlternatives:
-    name = "".join(alert.organization.name.splitlines())
+    name = alert.organization.name
     if alert.kind == AlertKind.BUDGET:
         subject, kind = f"{name} has used {alert.percent} % of its budget", "budget"
     else:
@@ -175,18 +175,13 @@ def _letter(alert: Alert) -> EmailMultiAlternatives:
         "organization": alert.organization,
         "page": settings.PUBLIC_URL + reverse("plan"),
         "pay": settings.PUBLIC_URL + reverse("billing"),
-        "url": settings.PUBLIC_URL,
     }
     people = [
         member.user.email
         for member in Member.objects.for_org(alert.organization).select_related("user")
         if "billing:read" in ROLE_SCOPES[member.role] and "billing:write" in ROLE_SCOPES[member.role]
     ]
-    letter = EmailMultiAlternatives(
-        subject, render_to_string(f"billing/email/{kind}.txt", context), to=people
-    )
-    letter.attach_alternative(render_to_string(f"billing/email/{kind}.html", context), "text/html")
-    return letter
+    return compose(subject, f"billing/email/{kind}", context, people)
 
 
 @shared_task(name="billing.look_for_alerts")

@@ -11,13 +11,12 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.db.models.functions import Now
-from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts import audit
+from accounts.letters import compose
 from accounts.models import Member, Organization
 from accounts.scopes import ROLE_SCOPES
 from accounts.tenancy import Caller
@@ -176,7 +175,6 @@ def _mail(topup: TopUp) -> None:
         "usd": topup.usd,
         "pay": session["url"],
         "page": settings.PUBLIC_URL + reverse("billing"),
-        "url": settings.PUBLIC_URL,
     }
     people = [
         member.user.email
@@ -184,11 +182,7 @@ def _mail(topup: TopUp) -> None:
         if "billing:write" in ROLE_SCOPES[member.role]
     ]
     try:
-        letter = EmailMultiAlternatives(
-            "Your top-up needs you", render_to_string("billing/email/payment_failed.txt", context), to=people
-        )
-        letter.attach_alternative(render_to_string("billing/email/payment_failed.html", context), "text/html")
-        letter.send()
+        compose("Your top-up needs you", "billing/email/payment_failed", context, people).send()
     except OSError:  # every SMTP error is one
         log.warning("top-up %s could not be mailed", topup.pk, exc_info=True)
         TopUp.objects.later(topup, "The mail could not be sent.")

@@ -27,6 +27,8 @@ app.conf.imports = (
     "jobs.parts",
     "jobs.settle",
     "jobs.notices",
+    "jobs.erasing",
+    "jobs.exports",
     "jobs.webhooks",
     "jobs.cancel",
     "jobs.switches",

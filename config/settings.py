@@ -225,7 +225,21 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_CHANGE_EMAIL = True
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+# Letters go to the mail server that is named; without one they are printed.
+EMAIL_HOST = env("EMAIL_HOST", "localhost")
+SMTP, PRINTED = (
+    "django.core.mail.backends.smtp.EmailBackend",
+    "django.core.mail.backends.console.EmailBackend",
+)
+EMAIL_BACKEND = env("EMAIL_BACKEND", SMTP if env("EMAIL_HOST") else PRINTED)
+EMAIL_SECURITY = env("EMAIL_SECURITY", "starttls" if env("EMAIL_HOST_USER") else "none")
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
+EMAIL_PORT = env_int("EMAIL_PORT", {"starttls": 587, "tls": 465}.get(EMAIL_SECURITY, 25))
+EMAIL_HOST_USER = env("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD")
+EMAIL_TIMEOUT = env_int("EMAIL_TIMEOUT", 15)
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "Voicereel <no-reply@localhost>")
 
 # Sign-in by another service: each is offered where it has a client id.
@@ -235,6 +249,11 @@ SOCIALACCOUNT_PROVIDERS = sign_in_services()
 SIGN_IN_ORIGINS = env_list("OIDC_ORIGINS", origin(env("OIDC_SERVER_URL"))) if env("OIDC_CLIENT_ID") else []
 SIGN_IN_ORIGINS += ["https://accounts.google.com"] if env("GOOGLE_CLIENT_ID") else []
 SIGN_IN_ORIGINS += ["https://github.com"] if env("GITHUB_CLIENT_ID") else []
+
+# A deletion waits and may be called off; a copy of the data ends; it leaves out files that are too much together.
+ERASURE_GRACE_DAYS = env_int("ERASURE_GRACE_DAYS", 7)
+EXPORT_DAYS = env_int("EXPORT_DAYS", 7)
+EXPORT_FILES_BYTES = env_int("EXPORT_FILES_BYTES", 2 * 1024**3)
 
 # --- the operator's console ------------------------------------------------------------------------------------
 CONSOLE_PATH = env("CONSOLE_PATH", "console").strip("/") + "/"
@@ -391,6 +410,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-deliveries": {"task": "jobs.forget_deliveries", "schedule": 3600},
     "look-for-alerts": {"task": "billing.look_for_alerts", "schedule": 60},
     "forget-requests": {"task": "jobs.forget_requests", "schedule": 600},
+    "expire-exports": {"task": "jobs.expire_exports", "schedule": 3600},
     "finish-uploads": {"task": "jobs.finish_uploads", "schedule": 3600},
 }
 

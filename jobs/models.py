@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from accounts.models import ApiKey, Organization, User
 from accounts.tenancy import OrgQuerySet
-from jobs import kept, marks, requested, sealed  # noqa: F401  where Django finds their models
+from jobs import kept, marks, personal, requested, sealed  # noqa: F401  where Django finds their models
 from jobs.states import ATTEMPT_OPEN, ATTEMPT_POLLED, FINAL, OPEN, AttemptStatus, Status
 from jobs.types import least_id, new_id
 from jobs.webhook_models import Delivery, DeliveryQuerySet, DeliveryTry, WebhookEndpoint

@@ -26,7 +26,7 @@ from billing import ledger
 from billing.outbox import Use
 from billing.quotes import Quote
 from billing.rollups import NO_ROUTE, Made
-from jobs import chain, fetch, media, notify, storage
+from jobs import chain, fetch, media, notices, notify, storage
 from jobs.events import transition
 from jobs.gallery import workspace_prefix
 from jobs.media.results import Kind
@@ -251,6 +251,7 @@ def succeed(job: Job, saved: list[Saved]) -> bool:
                 log.error("job %s captured %s of %s", job.pk, captured, payable, extra={"job": job.pk})
                 Job.objects.filter(pk=job.pk).update(charged_micros=captured)
             notify.enqueue(job)
+            notices.owe(job)
             wake("jobs.dispatch")  # one place fewer is taken
     if not won:
         storage.delete([item.asset.key for item in saved])
@@ -300,6 +301,7 @@ def end(
         if won:
             ledger.release(job.id, reason=failure.code)
             notify.enqueue(job)
+            notices.owe(job)
             wake("jobs.dispatch")
     return won
 

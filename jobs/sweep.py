@@ -13,12 +13,13 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from billing import due as billing_due
-from jobs import detect, parts, request_log, switches
+from jobs import detect, erasing, parts, request_log, switches
 from jobs.models import Job, WebhookEndpoint
+from jobs.personal import DataExport, Erasure, JobLetter
 from jobs.states import OPEN, Status
 from jobs.wake import wake
 from providers.leases import FREE
@@ -101,7 +102,23 @@ def due() -> Iterator[Wakeup]:
         yield "jobs.give_back_look", str(look_id)
     for pk in _ids(WebhookEndpoint.objects.filter(tell_at__lte=Now())):
         yield "jobs.tell_disabled", pk
+    yield from _personal()
     yield from billing_due.due()
+
+
+def _personal() -> Iterator[Wakeup]:
+    """Copies and deletions of data, and the letters about them and about jobs."""
+    for pk in _ids(DataExport.objects.filter(FREE, status=DataExport.Status.WAITING, due_at__lte=Now())):
+        yield "jobs.export", pk
+    for pk in _ids(erasing.running()):
+        yield "jobs.stop_all", pk
+    # A person goes after the organizations that go along.
+    endings = Erasure.objects.filter(FREE, status__in=Erasure.OPEN, due_at__lte=Now())
+    for pk in _ids(endings.order_by(F("user").asc(nulls_first=True))):
+        yield "jobs.erase", pk
+    for rows, task in ((DataExport, "export"), (Erasure, "erasure"), (JobLetter, "ended")):
+        for pk in _ids(rows.objects.filter(tell_at__lte=Now())):
+            yield f"jobs.tell_{task}", pk
 
 
 def _ids(rows: QuerySet[Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ QUEUES = {
     "jobs.save": "media",
     "jobs.next_part": "media",
     "jobs.finish_upload": "media",
+    "jobs.export": "media",
 }
 
 

@@ -8,7 +8,6 @@ import uuid
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.mail import send_mail
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,11 +16,20 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import members
 from accounts.errors import AccessError, InvitationInvalid
 from accounts.forms import InviteForm, RoleForm
+from accounts.letters import compose
 from accounts.models import Invitation, Member, Role, User
 from accounts.signup import INVITATION_SESSION_KEY
 from accounts.tenancy import Caller, choose_organization, org_view
 
 log = logging.getLogger(__name__)
+
+MEANINGS = {
+    Role.OWNER: "everything, deleting the organization too",
+    Role.ADMIN: "everything but payments",
+    Role.DEVELOPER: "videos, keys and webhooks",
+    Role.BILLING: "payments, and looking at videos",
+    Role.VIEWER: "looking at videos",
+}
 
 
 @login_required
@@ -53,8 +61,9 @@ def member_list(request: HttpRequest, caller: Caller) -> HttpResponse:
         "section": "settings",
         "tab": "members",
         "members": Member.objects.for_org(organization).select_related("user").order_by("created_at"),
-        "invitations": Invitation.objects.for_org(organization).pending().order_by("email"),
+        "invitations": Invitation.objects.for_org(organization).open_or_expired().order_by("email"),
         "roles": Role.choices,
+        "meanings": [(label, MEANINGS[Role(value)]) for value, label in Role.choices],
         "form": form,
     }
     return render(request, "accounts/members.html", context)
@@ -87,6 +96,31 @@ def member_remove(request: HttpRequest, caller: Caller, member_id: int) -> HttpR
 # --- invitations ---
 
 
+@require_POST
+@org_view("members:write")
+def invitation_resend(request: HttpRequest, caller: Caller, invitation_id: int) -> HttpResponse:
+    rows = Invitation.objects.for_org(caller.organization).filter(accepted_at=None)
+    try:
+        messages.success(request, _send(*members.renew(caller, get_object_or_404(rows, pk=invitation_id))))
+    except AccessError as error:
+        messages.error(request, error.message)
+    return redirect("members")
+
+
+@require_POST
+@org_view("members:write")
+def invitation_revoke(request: HttpRequest, caller: Caller, invitation_id: int) -> HttpResponse:
+    rows = Invitation.objects.for_org(caller.organization).filter(accepted_at=None)
+    found = get_object_or_404(rows, pk=invitation_id)
+    try:
+        members.revoke(caller, found)
+    except AccessError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"The invitation of {found.email} no longer works.")
+    return redirect("members")
+
+
 @require_http_methods(["GET", "POST"])
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Whoever is signed in may join; others sign up or in first, and the token waits in their session."""
@@ -106,12 +140,15 @@ def _send(invitation: Invitation, token: str) -> str:
     """Mails the invitation; what to tell its author. An installation without mail still gets people in."""
     address = settings.PUBLIC_URL + reverse("invitation", args=[token])
     name = invitation.organization.name
-    text = (
-        f"Hello,\n\nyou are invited to join {name} on Voicereel. To accept, open\n\n{address}\n\n"
-        "The link works for seven days and only for this e-mail address.\n\nVoicereel\n"
-    )
+    context = {
+        "organization": invitation.organization,
+        "invited_by": invitation.invited_by and invitation.invited_by.get_full_name(),
+        "role": invitation.get_role_display().lower(),
+        "until": invitation.expires_at,
+        "page": address,
+    }
     try:
-        send_mail(f"Join {name} on Voicereel", text, settings.DEFAULT_FROM_EMAIL, [invitation.email])
+        compose(f"Join {name} on Voicereel", "accounts/email/invitation", context, [invitation.email]).send()
     except OSError:  # every SMTP error is one
         log.warning("an invitation could not be mailed", exc_info=True)
         return f"The mail to {invitation.email} could not be sent. Give them this link yourself: {address}"

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs.views import again, gallery, keys, pages, providers, public, requests, shares, studio, webhooks
+from jobs.views import (
+    again,
+    gallery,
+    keys,
+    pages,
+    privacy,
+    providers,
+    public,
+    requests,
+    shares,
+    studio,
+    webhooks,
+)
 
 urlpatterns = [
     path("", public.home, name="home"),
@@ -55,6 +67,14 @@ urlpatterns = [
     path("webhooks/deliveries/<uuid:delivery_id>", webhooks.delivery_page, name="delivery"),
     path("webhooks/deliveries/<uuid:delivery_id>/live", webhooks.delivery_live, name="delivery_live"),
     path("webhooks/deliveries/<uuid:delivery_id>/replay", webhooks.delivery_replay, name="replay_delivery"),
+    path("settings/privacy", privacy.page, name="privacy"),
+    path("settings/privacy/copy", privacy.export_own, name="export_own"),
+    path("settings/privacy/organization/copy", privacy.export_organization, name="export_organization"),
+    path("settings/privacy/copies/<uuid:export_id>", privacy.export_file, name="export_file"),
+    path("settings/privacy/delete", privacy.close_account, name="close_account"),
+    path("settings/privacy/keep", privacy.keep_account, name="keep_account"),
+    path("settings/privacy/organization/delete", privacy.close_organization, name="close_organization"),
+    path("settings/privacy/organization/keep", privacy.keep_organization, name="keep_organization"),
     path("settings/providers", providers.account_list, name="providers"),
     path("settings/providers/<int:account_id>/test", providers.account_test, name="test_provider"),
     path("settings/providers/<int:account_id>/remove", providers.account_remove, name="remove_provider"),

@@ -6,13 +6,14 @@ import re
 import uuid
 
 import pytest
+from django.core import mail
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import keys, members
-from accounts.models import ApiKey, Member, Role
+from accounts.models import ApiKey, AuditEntry, Invitation, Member, Role
 from accounts.scopes import ROLE_SCOPES
 from tests.world import make_key, make_member, signed_in
 
@@ -169,3 +170,33 @@ def test_a_suspended_organization_can_look_but_change_nothing(alice_browser, org
     org.suspended_at = timezone.now()
     org.save()
     assert alice_browser.post(f"/keys/{ApiKey.objects.get().pk}/revoke").status_code == 403
+
+
+def invited(browser, org) -> Invitation:
+    browser.post("/members", {"email": "dana@acme.example", "role": "viewer"})
+    return Invitation.objects.for_org(org).get()
+
+
+def link_in(letter) -> str:
+    return re.search(r"/invitations/[\w-]+", letter.body)[0]
+
+
+def test_an_invitation_is_sent_again_by_a_new_link_alone(alice_browser, org):
+    first = invited(alice_browser, org)
+    Invitation.objects.update(expires_at=timezone.now())
+    assert b"the link ended on" in alice_browser.get("/members").content
+    alice_browser.post(f"/members/invitations/{first.pk}/resend")
+    old, new = mail.outbox
+    assert Client().get(link_in(old)).status_code == 404
+    assert b"Join Acme" in Client().get(link_in(new)).content
+    assert b"the link works until" in alice_browser.get("/members").content
+    assert Invitation.objects.count() == 1
+
+
+def test_an_invitation_is_taken_back(alice_browser, org):
+    row = invited(alice_browser, org)
+    page = alice_browser.post(f"/members/invitations/{row.pk}/revoke", follow=True)
+    assert b"no longer works" in page.content
+    assert Client().get(link_in(mail.outbox[0])).status_code == 404
+    assert AuditEntry.objects.filter(action="member.revoke_invitation", organization=org).exists()
+    assert alice_browser.post(f"/members/invitations/{row.pk}/revoke").status_code == 404

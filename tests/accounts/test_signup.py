@@ -76,7 +76,7 @@ def test_an_invitation_that_cannot_be_mailed_is_handed_over_by_hand(alice_browse
     def broken(*args, **kwargs):
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("accounts.views.members.send_mail", broken)
+    monkeypatch.setattr(mail.EmailMultiAlternatives, "send", broken)
     page = alice_browser.post("/members", {"email": "dana@acme.example", "role": "viewer"}, follow=True)
     assert b"could not be sent" in page.content
     link = re.search(r"/invitations/[\w-]+", page.content.decode())[0]

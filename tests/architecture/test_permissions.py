@@ -12,11 +12,13 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from accounts import keys
+from accounts import keys, members
+from accounts.models import Role
 from accounts.scopes import ALL_SCOPES
 from billing.models import TopUp
 from jobs import storage, webhooks
 from jobs.models import Asset, Delivery, Job, Share
+from jobs.personal import DataExport
 from jobs.requested import ApiRequest
 from jobs.states import Status
 from providers.models import ProviderAccount
@@ -281,10 +283,20 @@ PAGES: dict[str, list[Page]] = {
     "settings/providers": [Page("get", LEADERS), Page("post", LEADERS)],
     "settings/providers/<int:account_id>/test": [Page("post", LEADERS, stranger=404)],
     "settings/providers/<int:account_id>/remove": [Page("post", LEADERS, stranger=404)],
+    "settings/privacy": [Page("get", EVERYBODY)],
+    "settings/privacy/copy": [Page("post", EVERYBODY)],
+    "settings/privacy/delete": [Page("post", EVERYBODY)],
+    "settings/privacy/keep": [Page("post", EVERYBODY)],
+    "settings/privacy/copies/<uuid:export_id>": [Page("get", LEADERS, stranger=404)],
+    "settings/privacy/organization/copy": [Page("post", LEADERS)],
+    "settings/privacy/organization/delete": [Page("post", LEADERS)],
+    "settings/privacy/organization/keep": [Page("post", LEADERS)],
     "settings/routing": [Page("post", LEADERS)],
     "members": [Page("get", EVERYBODY)],
     "members/<int:member_id>/role": [Page("post", LEADERS, stranger=404)],
     "members/<int:member_id>/remove": [Page("post", LEADERS, stranger=404)],
+    "members/invitations/<int:invitation_id>/resend": [Page("post", LEADERS, stranger=404)],
+    "members/invitations/<int:invitation_id>/revoke": [Page("post", LEADERS, stranger=404)],
     "settings": [Page("get", LEADERS), Page("post", LEADERS)],
     "settings/profile": [Page("get", EVERYBODY), Page("post", EVERYBODY)],
     "settings/audit": [Page("get", LEADERS)],
@@ -373,7 +385,14 @@ def things(org, alice, bob):
         duration_ms=3,
         at="2026-01-01T00:00:00Z",
     )
+    copy = DataExport.objects.create(
+        organization=org, requested_by=alice, status="ready", key="acme/copy.zip"
+    )
     return {
+        "<uuid:export_id>": str(copy.pk),
+        "<int:invitation_id>": str(
+            members.invite(caller_for(org, alice), "dana@acme.example", Role.VIEWER)[0].pk
+        ),
         "<uuid:share_id>": str(share.pk),
         "<uuid:entry_id>": str(entry.pk),
         "<uuid:job_id>": str(job.pk),
