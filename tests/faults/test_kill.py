@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 
+from config.embedded import process
 from tests.rest import Customer
 
 PRICE = 13 * 30_000
@@ -75,13 +77,66 @@ def test_cancel_stops_a_render_and_costs_nothing(live_stack, customer):
     assert customer.balance() == (CREDIT, 0)
 
 
+def test_a_deletion_goes_on_after_kill_minus_nine_until_no_object_is_left(live_stack, account, customer):
+    job = customer.submit(customer.samples(), seed=9)
+    assert customer.finished(job["id"])["status"] == "succeeded"
+    organization = account["organization"]
+    attempt = live_stack.sql("SELECT id FROM jobs_attempt WHERE job_id = %s", uuid.UUID(job["id"]))[0][0]
+    assert objects(live_stack, organization)
+    assert objects(live_stack, f"work/{attempt}")
+
+    ask_for_deletion(live_stack, account)
+    assert customer.http.get("/v1/jobs").status_code == 401
+    order = "FROM jobs_erasure WHERE organization_id = %s"
+    live_stack.sql(
+        "UPDATE jobs_erasure SET due_at = now() WHERE organization_id = %s", uuid.UUID(organization)
+    )
+    # A claim that its holder takes with it to the grave would run out in ten minutes.
+    assert process.until(
+        lambda: live_stack.sql(f"SELECT 1 {order} AND fence > 0", uuid.UUID(organization)),
+        seconds=60,
+        pause=0.02,
+    )
+    live_stack.kill("worker")
+    live_stack.sql(
+        "UPDATE jobs_erasure SET lease_until = now() WHERE organization_id = %s AND status <> 'done'",
+        uuid.UUID(organization),
+    )
+    assert process.until(
+        lambda: live_stack.sql(f"SELECT status {order}", uuid.UUID(organization)) == [("done",)],
+        seconds=90,
+        pause=0.2,
+    )
+    assert objects(live_stack, organization) == objects(live_stack, f"work/{attempt}") == []
+    live_stack.manage("check_ledger")
+
+
+def ask_for_deletion(live_stack, account) -> None:
+    """By the pages, as the owner does."""
+    with httpx.Client(base_url=live_stack.url, follow_redirects=True, timeout=60) as browser:
+
+        def post(path: str, **fields: str) -> httpx.Response:
+            browser.get("/accounts/login/" if "sessionid" not in browser.cookies else "/settings/privacy")
+            return browser.post(path, data=fields | {"csrfmiddlewaretoken": browser.cookies["csrftoken"]})
+
+        post("/accounts/login/", login=account["login"], password=account["password"])
+        post("/accounts/reauthenticate/", password=account["password"])
+        page = post("/settings/privacy/organization/delete", name="Faults")
+        assert "It is deleted on" in page.text, page.text
+
+
+def objects(live_stack, prefix) -> list[str]:
+    found = store(live_stack).list_objects_v2(Bucket=live_stack.env["S3_BUCKET"], Prefix=f"{prefix}/")
+    return [entry["Key"] for entry in found.get("Contents", ())]
+
+
 def events(customer, job_id):
     return customer.http.get(f"/v1/jobs/{job_id}/events").json()["data"]
 
 
-def clip_written_at(live_stack, job_id):
+def store(live_stack):
     env = live_stack.env
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=env["S3_ENDPOINT_URL"],
         aws_access_key_id=env["S3_ACCESS_KEY"],
@@ -89,6 +144,11 @@ def clip_written_at(live_stack, job_id):
         region_name="us-east-1",
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
+
+
+def clip_written_at(live_stack, job_id):
     attempt = live_stack.sql("SELECT id FROM jobs_attempt WHERE job_id = %s", uuid.UUID(job_id))[0][0]
-    head = client.head_object(Bucket=env["S3_BUCKET"], Key=f"work/{attempt}/clip-0000.mp4")
+    head = store(live_stack).head_object(
+        Bucket=live_stack.env["S3_BUCKET"], Key=f"work/{attempt}/clip-0000.mp4"
+    )
     return head["LastModified"]
