@@ -53,7 +53,7 @@ def job_log(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
     job = _find(caller, job_id)
     lines = [
         f"{line.at.isoformat(timespec='milliseconds')}  {line.text}\n"
-        for line in words.log(job_events(job.pk))
+        for line in words.log(job, job_events(job.pk))
     ]
     answer = HttpResponse(lines, content_type="text/plain; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{job.pk}.log"'

@@ -168,13 +168,13 @@ def timeline(job: Job, events: Iterable[JobEvent]) -> list[Line]:
     return lines
 
 
-def log(events: Iterable[JobEvent]) -> list[Line]:
+def log(job: Job, events: Iterable[JobEvent]) -> list[Line]:
     """Every event, progress too."""
     lines: list[Line] = []
     tries = 0
     for event in events:
         tries += event.type == Status.RUNNING
-        lines.append(Line(event.at, _text(event, tries) or _progress(event), _tone(event)))
+        lines.append(Line(event.at, _text(job, event, tries) or _progress(event), _tone(event)))
     return lines
 
 
