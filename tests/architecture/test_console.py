@@ -51,13 +51,12 @@ def test_every_list_takes_few_queries_however_many_rows_it_shows(console):
 
 
 def pages(rows: Rows) -> dict[str, str]:
-    """Those that are no model's list: of the menu, one organization, the ledger's balances, the book's changes."""
+    """Those that are no model's list: of the menu, of one organization, of the book's changes."""
     tenant = rows.made[Organization][0]
     named = {name: reverse(page) for views in VIEWS.values() for name, _, page in views}
     return {
         **named,
         "a tenant": reverse("admin:tenant", args=[tenant.pk]),
-        "a ledger": f"{reverse('admin:billing_transfer_changelist')}?organization={tenant.slug}",
         "changes of prices": reverse("admin:price_history"),
     }
 
