@@ -56,6 +56,13 @@ class Stack:
 @contextmanager
 def running() -> Generator[Stack, None, None]:
     """The whole stack with Django set up in this process, too."""
+    with servers() as stack, web(stack.port):
+        yield stack
+
+
+@contextmanager
+def servers() -> Generator[Stack, None, None]:
+    """PostgreSQL and Redis with an empty platform in them, and Django set up in this process; nobody serves it."""
     folder = Path(tempfile.mkdtemp(prefix="voicereel-bench-"))
     postgres = Postgres(folder / "postgres")
     redis = Redis(folder / "redis", password=secrets.token_urlsafe(24))
@@ -83,8 +90,7 @@ def running() -> Generator[Stack, None, None]:
         from django.core.management import call_command  # noqa: PLC0415
 
         call_command("migrate", verbosity=0, skip_checks=True)
-        with web(port):
-            yield stack
+        yield stack
     finally:
         postgres.stop()
         redis.stop()

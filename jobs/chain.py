@@ -37,9 +37,12 @@ def is_last(attempt: Attempt) -> bool:
 
 def length_ms(attempt: Attempt, job: Job) -> int:
     """How long its film is to be."""
-    if not attempt.part or not attempt.cuts:
-        return job.length_ms
-    return int(attempt.cuts[attempt.part] - attempt.cuts[attempt.part - 1])
+    return part_ms(attempt.part, attempt.cuts, job.length_ms)
+
+
+def part_ms(part: int, cuts: list[int], whole_ms: int) -> int:
+    """The length of a part, or of the whole where there are none."""
+    return int(cuts[part] - cuts[part - 1]) if part and cuts else whole_ms
 
 
 def inputs(

@@ -68,7 +68,7 @@ def brought(speaker: Speaker, org, state: str) -> Job:
             break
         drive.hurry()
         drive.dispatch.dispatch()
-        drive.async_to_sync(drive.poll.poll_due)()
+        drive.async_to_sync(drive.polling.poll_due)()
         if state == "succeeded" and row.filter(status=Status.SAVING).exists():
             drive.settle.save(str(name))
     if state == "canceled":

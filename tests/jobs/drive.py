@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from accounts.models import Organization
 from billing import ledger
-from jobs import dispatch, lanes, notify, parts, poll, prepare, settle, storage
+from jobs import dispatch, lanes, notify, parts, poll, polling, prepare, settle, storage
 from jobs.models import Asset, Attempt, Job
 from jobs.states import FINAL, Status
 from jobs.types import JobRequest
@@ -72,7 +72,7 @@ def step() -> None:
     for job in Job.objects.filter(status=Status.PREPARING):
         prepare.prepare(str(job.pk))
     dispatch.dispatch()
-    async_to_sync(poll.poll_due)()
+    async_to_sync(polling.poll_due)()
     async_to_sync(poll.resolve_unknown)()
     for job in parts.between():
         parts.next_part(str(job.pk))

@@ -180,7 +180,7 @@ def test_a_process_that_dies_between_two_parts_is_followed_by_another(route, org
     drive.dispatch.dispatch()
     while not job.attempts.filter(part=1, status="succeeded").exists():
         drive.hurry()
-        drive.async_to_sync(drive.poll.poll_due)()
+        drive.async_to_sync(drive.polling.poll_due)()
     drive.dispatch.dispatch()
     assert job.attempts.count() == 1, "nothing goes on by itself"
     Job.objects.filter(pk=job.pk).update(due_at=job.created_at)
@@ -202,7 +202,7 @@ def test_cancel_stops_the_chain(route, org, caller, between):
     drive.dispatch.dispatch()
     while between and not job.attempts.filter(part=1, status="succeeded").exists():
         drive.hurry()
-        drive.async_to_sync(drive.poll.poll_due)()
+        drive.async_to_sync(drive.polling.poll_due)()
     cancel.cancel(caller, job)
     cancel.cancel_at_provider(str(job.pk))
     drive.run_all(30)

@@ -161,12 +161,12 @@ def test_polls_beyond_the_accounts_queries_wait_without_counting_as_failed(order
         order()
     begun()
     drive.hurry()
-    asked = drive.poll.claim_due()
-    now, wait = drive.poll._within_limits(adapter("fake", account.pk), account.pk, asked)
+    asked = drive.polling.claim_due()
+    now, wait = drive.polling._within_limits(0.85, account.pk, asked)
     assert (len(now), wait) == (8, 0.0)
-    assert drive.poll._within_limits(adapter("fake", account.pk), account.pk, now)[0] == []
+    assert drive.polling._within_limits(0.85, account.pk, now)[0] == []
     Attempt.objects.update(lease_until=None)
-    assert drive.async_to_sync(drive.poll.poll_due)() == 12
+    assert drive.async_to_sync(drive.polling.poll_due)() == 12
     assert set(Attempt.objects.values_list("poll_failures", flat=True)) == {0}
     assert not Attempt.objects.exclude(lease_until=None).exists()
     assert not Attempt.objects.filter(due_at__lte=timezone.now()).exists()

@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.utils import timezone
 
-from jobs import paces, poll
+from jobs import paces, poll, polling
 from jobs.models import Attempt, Job
 from jobs.submit import submit
 from providers.base import Account, Callback
@@ -77,7 +77,7 @@ def test_what_the_route_took_lately_decides_when_the_next_question_is_due(placed
     for age, least, most in ((30, 6.5, 8.5), (59, 2, 3.5), (84, 5, 7), (1000, 17, 22)):
         Attempt.objects.filter(pk=second.pk).update(submitted_at=now - timedelta(seconds=age))
         drive.hurry()
-        async_to_sync(poll.poll_due)()
+        async_to_sync(polling.poll_due)()
         assert least < seconds_until_due(second) < most, age
     paces.forget()
 
@@ -90,13 +90,13 @@ def test_a_call_that_comes_while_its_order_is_asked_about_has_it_asked_once_more
     stand.vendor.fault("poll", "slow")
 
     async def ask_and_be_called() -> None:
-        polling = poll.Polling()
-        assert await polling.ask() == 1
+        asking = polling.Polling()
+        assert await asking.ask() == 1
         await until(lambda: stand.vendor.count("poll") == 1)
         await sync_to_async(poll.bring_forward)(attempt, Callback(attempt.external_id))
         stand.vendor.released.set()
-        await until(lambda: polling.answers)
-        await polling.write()
+        await until(lambda: asking.answers)
+        await asking.write()
 
     async_to_sync(ask_and_be_called)()
     attempt.refresh_from_db()
@@ -119,23 +119,23 @@ def test_an_answer_is_written_down_while_another_of_the_account_is_waited_for(st
     stand.vendor.fault("poll", "slow")
 
     async def ask() -> None:
-        polling = poll.Polling()
-        assert await polling.ask() == 3
-        await until(lambda: len(polling.answers) == 2)
-        await polling.write()
+        asking = polling.Polling()
+        assert await asking.ask() == 3
+        await until(lambda: len(asking.answers) == 2)
+        await asking.write()
         assert await Attempt.objects.filter(lease_until=None).acount() == 2
         stand.vendor.released.set()
-        await until(lambda: polling.answers)
-        await polling.write()
-        assert not polling.busy
+        await until(lambda: asking.answers)
+        await asking.write()
+        assert not asking.busy
 
     async_to_sync(ask)()
     assert not Attempt.objects.exclude(lease_until=None).exists()
 
 
 def test_an_account_with_many_slow_answers_gets_no_more_and_the_others_go_on(stand, placed, monkeypatch):
-    monkeypatch.setattr(poll, "SHARE", 2)
-    monkeypatch.setattr(poll, "AT_ONCE", 2)
+    monkeypatch.setattr(polling, "SHARE", 2)
+    monkeypatch.setattr(polling, "AT_ONCE", 2)
     attempts = placed(5)
     stand.vendor.fault("poll", *["slow"] * 5)
     other = attempts[-1]
@@ -143,14 +143,14 @@ def test_an_account_with_many_slow_answers_gets_no_more_and_the_others_go_on(sta
     FakeTask.objects.create(id=other.pk, tag=other.tag, script={"stall": ""}, order={})
 
     async def ask() -> None:
-        polling = poll.Polling()
-        assert [await polling.ask(), await polling.ask()] == [3, 0]
-        await until(lambda: polling.answers)
-        assert [answer.attempt.pk for answer in polling.answers] == [other.pk]
-        assert polling.busy == {("wavespeed", stand.account.pk): 2}
+        asking = polling.Polling()
+        assert [await asking.ask(), await asking.ask()] == [3, 0]
+        await until(lambda: asking.answers)
+        assert [answer.question.id for answer in asking.answers] == [other.pk]
+        assert asking.busy == {("wavespeed", stand.account.pk): 2}
         stand.vendor.released.set()
-        await until(lambda: len(polling.answers) == 3)
-        await polling.write()
+        await until(lambda: len(asking.answers) == 3)
+        await asking.write()
 
     async_to_sync(ask)()
 
@@ -160,14 +160,14 @@ def test_who_stops_lets_go_what_it_was_asking_about(stand, placed):
     stand.vendor.fault("poll", "slow", "slow")
 
     async def ask_and_stop() -> None:
-        polling = poll.Polling()
-        await polling.ask()
+        asking = polling.Polling()
+        await asking.ask()
         await until(lambda: stand.vendor.count("poll") == 2)
-        await polling.close()
+        await asking.close()
 
     async_to_sync(ask_and_stop)()
     assert set(Attempt.objects.values_list("lease_until", "poll_failures")) == {(None, 0)}
-    assert len(poll.claim_due()) == 2
+    assert len(polling.claim_due()) == 2
 
 
 def test_questions_go_over_connections_that_stay_open(stand, placed):
@@ -177,10 +177,10 @@ def test_questions_go_over_connections_that_stay_open(stand, placed):
         async with kept_connections():
             clients = []
             for _ in range(2):
-                polling = poll.Polling()
-                await polling.ask()
-                await until(lambda polling=polling: len(polling.answers) == 4)
-                await polling.write()
+                asking = polling.Polling()
+                await asking.ask()
+                await until(lambda asking=asking: len(asking.answers) == 4)
+                await asking.write()
                 clients.append(
                     Upstream(
                         Account(base_url=stand.vendor.url), base_url="", headers={}, complaint=_none

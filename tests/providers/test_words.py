@@ -114,7 +114,7 @@ def test_of_what_a_poll_says(job, api, alice_browser, monkeypatch, update):
     monkeypatch.setattr(FakeAdapter, "poll", poll)
     drive.dispatch.dispatch()
     drive.hurry()
-    drive.async_to_sync(drive.poll.poll_due)()
+    drive.async_to_sync(drive.polling.poll_due)()
     look(job, api, alice_browser)
     for _ in range(4):
         drive.step()

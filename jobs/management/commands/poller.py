@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -14,6 +15,7 @@ from django.db import close_old_connections
 
 from jobs import poll
 from jobs.couriers import Couriers
+from jobs.polling import Polling
 from jobs.sweep import Sweeper
 from providers.upstream import kept_connections
 
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 # Between two looks at what is due, and at what was answered meanwhile.
 POLL_PAUSE = 0.1
 UNKNOWN_PAUSE = 1.0
+# What has news is applied by so many threads, each with a connection meanwhile.
+NEWS_THREADS = 3
 SWEEP_PAUSE = 1.0
 
 
@@ -43,7 +47,8 @@ async def main() -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    sweeper, polling = Sweeper(), poll.Polling()
+    threads = ThreadPoolExecutor(NEWS_THREADS, thread_name_prefix="news")
+    sweeper, polling = Sweeper(), Polling(threads)
     log.info("polling")
     async with kept_connections():
         await asyncio.gather(
@@ -53,6 +58,7 @@ async def main() -> None:
             repeat(Couriers().round, 0, stop),
         )
         await polling.close()
+    threads.shutdown()
     sweeper.close()
 
 

@@ -54,7 +54,7 @@ def test_a_call_brings_the_poll_forward_and_the_poll_decides(stand, caller):
     assert [call(stand), call(stand)] == [204, 204]
     attempt = Attempt.objects.get()
     assert attempt.due_at <= timezone.now()
-    drive.async_to_sync(drive.poll.poll_due)()
+    drive.async_to_sync(drive.polling.poll_due)()
     attempt.refresh_from_db()
     assert attempt.status in {"submitted", "running"}, "the call said nothing that counts"
 

@@ -49,7 +49,7 @@ def is_due(attempt: Attempt) -> bool:
 def test_a_call_brings_the_poll_forward(stand, attempt):
     assert [call(stand), call(stand)] == [204, 204]
     assert is_due(attempt)
-    drive.async_to_sync(drive.poll.poll_due)()
+    drive.async_to_sync(drive.polling.poll_due)()
     attempt.refresh_from_db()
     assert attempt.status == "succeeded"
     assert call(stand) == 204  # late, and without effect
