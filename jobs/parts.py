@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from celery import shared_task
-from django.conf import settings
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
-from jobs import chain, fetch, media, settle
+from jobs import chain, media, settle
 from jobs.dispatch import CANCELED
 from jobs.events import transition
 from jobs.models import Attempt, Job
 from jobs.states import ATTEMPT_OPEN, AttemptStatus, Status
 from jobs.wake import wake
-from providers import errors, leases
+from providers import leases
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +44,8 @@ def next_part(job_id: str) -> None:
         try:
             if "picture" not in done.result:
                 _bring_home(done, job)
-        except (media.OutputRefused, media.MediaRefused) as refusal:
-            log.warning("a part of %s refused: %s", job.pk, refusal, extra={"job": job.pk})
-            settle.end(job, Status.FAILED, settle.UNUSABLE, fence=job.fence)
-        except (fetch.FetchRefused, errors.ProviderError) as refusal:
-            log.warning("no part of %s yet: %s", job.pk, refusal, extra={"job": job.pk})
-            _try_again(job)
-        except Exception:
-            _try_again(job)
-            raise
+        except Exception as error:  # noqa: BLE001  sorted there
+            settle.not_saved(job, done, error)
         else:
             _queue(job, done)
 
@@ -71,15 +63,6 @@ def _bring_home(done: Attempt, job: Job) -> None:
         )
         result = chain.keep(done, film, folder)
     Attempt.objects.filter(pk=done.pk).update(result=result)
-
-
-def _try_again(job: Job) -> None:
-    if job.tries + 1 >= settle.SAVE_TRIES:
-        settle.end(job, Status.FAILED, settle.UNUSABLE, fence=job.fence)
-        return
-    Job.objects.filter(pk=job.pk, fence=job.fence).update(
-        tries=F("tries") + 1, lease_until=None, due_at=Now() + settings.RETRY_STEP * 2**job.tries
-    )
 
 
 def _queue(job: Job, done: Attempt) -> None:

@@ -38,12 +38,14 @@ from jobs.wake import wake
 from providers import errors, leases
 from providers.base import Output
 from providers.calls import call
-from providers.registry import adapter
+from providers.registry import adapter, adapter_class
 
 log = logging.getLogger(__name__)
 
 SAVE_LEASE_SECONDS = 180
 SAVE_TRIES = 8
+# The pause between two tries doubles so often at most: with the usual step to 17 minutes.
+MOST_DOUBLINGS = 9
 # Joining parts decodes and encodes all of them.
 JOIN_LEASE_SECONDS = 3600
 # A container may round its last frame or its last audio packet; more than this is a wrong result.
@@ -54,6 +56,11 @@ DOWNLOAD_SECONDS = 600
 # What is kept of a finished job, by role.
 SUFFIX = {"video": "mp4", "poster": "jpg", "preview": "mp4"}
 UNUSABLE = Failure("output_unusable", "The provider's result could not be used.", retryable=True)
+NOT_HAD = Failure(
+    "output_unusable",
+    "The video was made, but it could not be fetched from where it lay; nothing was charged.",
+    retryable=True,
+)
 WITHHELD = Failure(
     "content_withheld",
     "The finished video did not pass the content check; nothing was charged.",
@@ -83,39 +90,63 @@ def save(job_id: str) -> None:
     """Copy, check and settle a job in `saving`, if nobody else is at it. Safe to call at any time."""
     due = Job.objects.filter(pk=job_id, status=Status.SAVING, due_at__lte=Now())
     for job in leases.claim(due.select_related("organization"), seconds=SAVE_LEASE_SECONDS):
+        attempt = job.attempts.filter(status=AttemptStatus.SUCCEEDED).latest("number")
         try:
-            saved = _copy_outputs(job)
-        except (media.OutputRefused, media.MediaRefused) as refusal:
-            log.warning("output of %s refused: %s", job.pk, refusal, extra={"job": job.pk})
-            end(job, Status.FAILED, UNUSABLE, fence=job.fence)
+            saved = _copy_outputs(job, attempt)
         except Withheld:
             end(job, Status.FAILED, WITHHELD, fence=job.fence)
-        except verdicts.CheckFailed as failed:
-            log.error("%s could not be judged: %s", job.pk, failed, extra={"job": job.pk})  # noqa: TRY400  no trace
-            _try_again(job, UNJUDGED)
-        except (fetch.FetchRefused, errors.ProviderError) as refusal:
-            log.warning("no output of %s yet: %s", job.pk, refusal, extra={"job": job.pk})
-            _try_again(job)
-        except Exception:
-            _try_again(job)
-            raise
+        except Exception as error:  # noqa: BLE001  sorted there
+            not_saved(job, attempt, error)
         else:
             succeed(job, saved)
 
 
-def _try_again(job: Job, failure: Failure = UNUSABLE) -> None:
-    """Storage, the provider or the content check did not answer: later, a few times, then the job fails, free."""
-    if job.tries + 1 >= SAVE_TRIES:
+def not_saved(job: Job, attempt: Attempt, error: Exception) -> None:
+    """What becomes of a job whose result could not be had: it fails, free, or the result is fetched again later.
+
+    A refused film fails it at once. Where somebody was only not there, the provider or our storage, it is tried until the
+    provider drops the result; whatever says that there is nothing to be had is believed after SAVE_TRIES, as is a content check that does not answer.
+    """
+    told = {"job": job.pk, "attempt": attempt.pk}
+    if isinstance(error, media.OutputRefused | media.MediaRefused):
+        log.warning("the output of %s was refused: %s", job.pk, error, extra=told)
+        end(job, Status.FAILED, UNUSABLE, fence=job.fence)
+        return
+    if _may_come(error):
+        log.warning("no output of %s yet: %s", job.pk, error, extra=told)
+        again = _still_kept(attempt)
+    else:
+        said = isinstance(error, fetch.FetchRefused | errors.ProviderError | verdicts.CheckFailed)
+        log.error("no output of %s: %s", job.pk, error, exc_info=None if said else error, extra=told)
+        again = job.tries + 1 < SAVE_TRIES
+    Attempt.objects.filter(pk=attempt.pk).update(note=f"its result: {error}"[:500])
+    if not again:
+        failure = UNJUDGED if isinstance(error, verdicts.CheckFailed) else NOT_HAD
         end(job, Status.FAILED, failure, fence=job.fence)
         return
+    pause = settings.RETRY_STEP * 2 ** min(job.tries, MOST_DOUBLINGS)
     Job.objects.filter(pk=job.pk, fence=job.fence).update(
-        tries=F("tries") + 1, lease_until=None, due_at=Now() + settings.RETRY_STEP * 2**job.tries
+        tries=F("tries") + 1, lease_until=None, due_at=Now() + pause
     )
 
 
-def _copy_outputs(job: Job) -> list[Saved]:
+def _may_come(error: Exception) -> bool:
+    """Whether nobody said that there is nothing: the provider, its store or ours did not answer."""
+    if isinstance(error, fetch.FetchRefused):
+        return error.retryable
+    return isinstance(
+        error, storage.StorageUnavailable | errors.Throttled | errors.Unavailable | TimeoutError
+    )
+
+
+def _still_kept(attempt: Attempt) -> bool:
+    """Whether the provider still has the result, as far as its adapter knows."""
+    kept = timedelta(seconds=adapter_class(attempt.provider).keeps_seconds)
+    return Attempt.objects.filter(pk=attempt.pk, finished_at__gt=Now() - kept).exists()
+
+
+def _copy_outputs(job: Job, attempt: Attempt) -> list[Saved]:
     """The video, checked, with a poster and a preview made of it, all in our storage."""
-    attempt = job.attempts.filter(status=AttemptStatus.SUCCEEDED).latest("number")
     outputs: list[dict[str, Any]] = attempt.result["outputs"]
     with tempfile.TemporaryDirectory(prefix="voicereel-save-") as folder:
         files = {role: Path(folder) / role for role in SUFFIX}

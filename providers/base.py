@@ -207,6 +207,8 @@ class Adapter(Protocol):
     # How long `submit` may take, the upload of inputs included.
     submit_seconds: float = 30.0
     limits: Limits = Limits()
+    # So long after its end a result can be had; until then fetching it is tried again.
+    keeps_seconds: float = 86_400
     # Whether finished clips lie in the order's workspace by `clip_name` while later ones are made; `detail["clip"]` of
     # an update is how many do.
     streams_clips: bool = False

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from providers.base import Account, InputFile, Lost, State, Update
+from providers.connections import Connections
 from providers.errors import (
     AccountRefused,
     NotFound,
@@ -41,8 +43,8 @@ CONNECT_SECONDS = 8.0
 CHUNK = 256 * 1024
 # How many questions a batch has on the wire at once, where the vendor sets no pace.
 AT_ONCE = 32
-# Connections to one address that stay open where many are asked all the time.
-KEPT = 256
+# Requests on their way to one address where many are asked all the time.
+KEPT = 1000
 LONGEST_PAUSE = 300.0
 SETTLED = timedelta(minutes=2)
 NOTE = 400
@@ -52,6 +54,9 @@ NOBODYS = "00000000-0000-4000-8000-000000000000"
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}", re.ASCII)
 OK, REDIRECT, BAD, FAULT = 200, 300, 400, 500
 UNAUTHORIZED, UNPAID, FORBIDDEN, MISSING, MANY, AWAY = 401, 402, 403, 404, 429, 503
+
+# Of a file: it may be there later, or once an operator has entered another key.
+LATER = {UNAUTHORIZED, UNPAID, 408, 425, MANY}
 
 # Reads an error answer (status, JSON or None) in the vendor's words; None: as any vendor would mean it.
 Complaint = Callable[[int, Any], ProviderError | None]
@@ -76,11 +81,10 @@ async def kept_connections() -> AsyncIterator[None]:
 
 def _client(most: int) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        verify=_tls(),
+        transport=Connections(most, _tls()),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
         # Several accounts may share a client; nothing of one goes with another's requests.
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
     )
@@ -202,19 +206,24 @@ class Upstream:
             yield response.aiter_raw(CHUNK)
 
     async def save(self, path: str, to: Path, *, most: int) -> None:
-        """Write what the vendor keeps for the account into a file. NotFound once it has dropped it."""
+        """Write what the vendor keeps for the account into a file.
+
+        NotFound where it has nothing, or nothing any more; Refused for more than `most` bytes.
+        """
         try:
             async with self.http.stream("GET", self.base_url + path, headers=self.headers) as response:
-                if response.status_code in {MISSING, 410}:
-                    raise NotFound(path)
-                if response.status_code != OK:
+                if response.status_code in LATER or response.status_code >= FAULT:
                     raise Unavailable(f"{response.status_code} instead of the file")
+                if response.status_code != OK:
+                    raise NotFound(f"{response.status_code} instead of {path}")
                 size = 0
+                if int(response.headers.get("content-length") or 0) > most:
+                    raise Refused(f"a file of more than {most} bytes")
                 with to.open("wb") as out:
                     async for chunk in response.aiter_raw(CHUNK):
                         size += len(chunk)
                         if size > most:
-                            raise Unavailable(f"a file of more than {most} bytes")
+                            raise Refused(f"a file of more than {most} bytes")
                         out.write(chunk)
         except httpx.HTTPError as error:
             raise Unavailable(_say(error)) from error
@@ -226,6 +235,9 @@ class Upstream:
 
     async def each(self, ids: Sequence[str], ask: Callable[[str], Awaitable[Update]]) -> list[Update]:
         """An update for each id, at the account's pace; LOST for what is not known, none for what went wrong."""
+        if len(ids) == 1:
+            update = await answered(ids[0], ask)
+            return [update] if update else []
         rate = self.account.queries_per_second
         places = asyncio.Semaphore(AT_ONCE)
 
@@ -351,5 +363,5 @@ async def _around(before: bytes, pieces: AsyncIterator[bytes], after: bytes) -> 
 
 
 @cache
-def _tls() -> Any:
+def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)

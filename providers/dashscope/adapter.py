@@ -27,6 +27,8 @@ class DashScopeAdapter(Adapter):
     asks_each = True
     submit_seconds = 300.0
     limits = Limits(max_running=1, submits_per_second=5, queries_per_second=20)
+    # The record of a task, and the address of its film, end after that.
+    keeps_seconds = 86_400
     bounds = wire.BOUNDS
     customers_keys = True
 

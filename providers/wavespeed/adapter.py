@@ -22,6 +22,8 @@ class WaveSpeedAdapter(Adapter):
     rarest_seconds = 20.0
     asks_each = True
     submit_seconds = 300.0
+    # Its history goes back so far; of the films themselves it says only that they are temporary.
+    keeps_seconds = 7 * 86_400
     bounds = wire.BOUNDS
     customers_keys = True
 

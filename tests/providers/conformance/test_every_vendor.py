@@ -12,12 +12,13 @@ from django.utils import timezone
 
 from billing import ledger
 from config.embedded import process
+from jobs import settle
 from jobs.models import Asset, Attempt, Job
 from jobs.states import FINAL, Status
 from jobs.submit import submit
 from providers import errors, vault
 from providers.calls import call
-from providers.registry import adapter
+from providers.registry import adapter, adapter_class
 from tests.jobs import drive
 from tests.providers.conformance.matrix import KINDS, proves
 from tests.providers.conformance.stands import STANDS, VendorStand, grow_old, standing
@@ -199,13 +200,13 @@ def test_a_poll_that_fails_fails_nothing(vendor_stand, job, kind):
     vendor_stand.vendor.fault("poll", *[kind] * 4)
     for _ in range(4):
         drive.hurry()
-        drive.async_to_sync(drive.poll.poll_due)()
+        drive.async_to_sync(drive.polling.poll_due)()
     attempt.refresh_from_db()
     assert attempt.status in {"submitted", "running"}
     assert attempt.poll_failures == 4
     assert vendor_stand.vendor.trespasses == 0
     drive.hurry()
-    drive.async_to_sync(drive.poll.poll_due)()
+    drive.async_to_sync(drive.polling.poll_due)()
     attempt.refresh_from_db()
     assert (attempt.status, attempt.poll_failures) == ("succeeded", 0)
 
@@ -214,8 +215,8 @@ def test_a_poll_that_fails_fails_nothing(vendor_stand, job, kind):
 
 
 @proves("expired result")
-@pytest.mark.parametrize("kind", ["expired", "redirect", "error", "cut_after", "garbage", "flood"])
-def test_a_result_that_cannot_be_had_is_tried_again_and_then_fails_free(vendor_stand, job, kind):
+@pytest.mark.parametrize("kind", ["expired", "redirect", "garbage", "flood"])
+def test_a_result_that_is_not_there_or_no_film_is_believed_after_some_tries(vendor_stand, job, kind):
     vendor_stand.vendor.fault("file", *[kind] * 20)
     job = ended(job)
     assert (job.status, job.error_code) == (Status.FAILED, "output_unusable")
@@ -224,9 +225,31 @@ def test_a_result_that_cannot_be_had_is_tried_again_and_then_fails_free(vendor_s
     assert is_free(vendor_stand)
 
 
-def test_a_result_that_comes_late_is_kept(vendor_stand, job):
-    vendor_stand.vendor.fault("file", "error", "cut_before")
-    assert ended(job).status == Status.SUCCEEDED
+@pytest.mark.parametrize("kind", ["error", "cut_before"])
+def test_a_result_that_comes_late_is_kept_however_often_it_was_asked_for(vendor_stand, job, kind):
+    vendor_stand.vendor.fault("file", *[kind] * (settle.SAVE_TRIES + 4))
+    job = ended(job)
+    assert (job.status, job.tries) == (Status.SUCCEEDED, settle.SAVE_TRIES + 4)
+    assert ledger.balance(vendor_stand.organization) == ledger.Balance(20 * drive.USD - PRICE, 0)
+
+
+def test_a_result_that_never_comes_is_waited_for_until_the_vendor_drops_it(vendor_stand, job):
+    vendor_stand.vendor.fault("file", *["error"] * 100)
+    while job.tries <= settle.SAVE_TRIES:
+        drive.step()
+        job.refresh_from_db()
+    assert job.status == Status.SAVING
+    assert is_held(vendor_stand)
+    kept = timedelta(seconds=adapter_class(vendor_stand.slug).keeps_seconds)
+    Attempt.objects.update(finished_at=timezone.now() - kept + timedelta(minutes=1))
+    drive.step()
+    job.refresh_from_db()
+    assert job.status == Status.SAVING, "it is kept for a minute more"
+    Attempt.objects.update(finished_at=timezone.now() - kept)
+    drive.step()
+    job.refresh_from_db()
+    assert (job.status, job.error_code, job.error_retryable) == (Status.FAILED, "output_unusable", True)
+    assert is_free(vendor_stand)
 
 
 # --- words --------------------------------------------------------------------------------------------------
