@@ -55,9 +55,9 @@ ledger:  ## walk 10,000 random steps through the books (ARGS=--hypothesis-seed=n
 	$(BOOTSTRAP) test
 	@LEDGER=full exec $(BIN)/python -m pytest -s --timeout=3600 tests/billing/test_ledger_machine.py $(ARGS)
 
-drills:  ## drop the answers of 1,000 orders, and see none ordered twice or given back early
+drills:  ## drop the answers of 1,000 orders, and have a vendor die under 400: none lost, made twice or paid twice
 	$(BOOTSTRAP) test
-	@DRILLS=full exec $(BIN)/python -m pytest -s tests/faults/test_lost_answers.py $(ARGS)
+	@DRILLS=full exec $(BIN)/python -m pytest -s tests/faults/test_lost_answers.py tests/faults/test_vendor_death.py $(ARGS)
 
 clean:  ## remove what these targets installed; data in .voicereel stays
 	rm -rf .venv .uv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles

@@ -79,6 +79,7 @@ class Vendor(ThreadingHTTPServer):
         self.released = threading.Event()
         self.lock = threading.RLock()
         self.wrong = 0
+        self.dead = False
         # How often a task is asked for before it has ended; and how it ends: None is well
         self.polls_to_end = 1
         self.ending: Any = None
@@ -105,6 +106,8 @@ class Vendor(ThreadingHTTPServer):
 
     def answer(self, call: Call) -> Answer | None:
         """None: the connection is cut without an answer."""
+        if self.dead:
+            return None
         if call.path == "/inside":
             self.trespasses += 1
             return Answer(200, {"secret": "inside"})
@@ -175,6 +178,8 @@ class Task:
     request: dict[str, Any]
     length_ms: int
     polls: int = 0
+    # how this one ends where the vendor's other tasks end otherwise
+    ending: Any = None
     canceled: bool = False
     created: float = field(default_factory=time.time)
 
@@ -186,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Vendor
 
-    def log_message(self, *args) -> None:
+    def log_message(self, *args: Any) -> None:
         pass
 
     def handle_one_request(self) -> None:
@@ -242,7 +247,7 @@ def running(vendor: Vendor) -> Iterator[Vendor]:
 def sound_ms(content: bytes) -> int:
     """How long a WAV file sounds."""
     with wave.open(io.BytesIO(content)) as sound:
-        return round(sound.getnframes() * 1000 / sound.getframerate())
+        return int(sound.getnframes() * 1000 / sound.getframerate() + 0.5)
 
 
 def picture_size(content: bytes) -> tuple[int, int]:

@@ -100,7 +100,7 @@ class WaveSpeed(Vendor):
     def read(self, url: str) -> bytes:
         """An input, as the vendor's workers fetch it."""
         if url.startswith(f"{self.url}/media/"):
-            return self.uploads[url.split("/")[4]]["content"]
+            return bytes(self.uploads[url.split("/")[4]]["content"])
         return httpx.get(url, timeout=10, trust_env=False).raise_for_status().content
 
     # --- predictions ----------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ class WaveSpeed(Vendor):
     def status(self, task: Task) -> str:
         if task.polls < self.polls_to_end:
             return "processing" if task.polls else "created"
-        return "failed" if self.ending else "completed"
+        return "failed" if task.ending or self.ending else "completed"
 
     def shown(self, task: Task) -> dict[str, Any]:
         status = self.status(task)
@@ -166,7 +166,7 @@ class WaveSpeed(Vendor):
             "outputs": [f"{self.url}/outputs/{task.id}.mp4"] if status == "completed" else [],
             "has_nsfw_contents": [False] if status == "completed" else [],
             "error": FAILURE if status == "failed" else "",
-            "code": self.ending if status == "failed" else 0,
+            "code": (task.ending or self.ending) if status == "failed" else 0,
             "created_at": "2026-01-15T08:30:12.481920133Z",
             "timings": {"inference": 25729 if status == "completed" else 0},
             "urls": {"get": f"{self.url}/api/v3/predictions/{task.id}/result"},
