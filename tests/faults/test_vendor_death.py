@@ -1,4 +1,4 @@
-"""The vendor that has most of the work dies: what waits goes elsewhere at once, what runs there ends once all the same."""
+"""The vendor that has most of the work dies: what waits goes elsewhere at once, and what runs there ends once."""
 
 from __future__ import annotations
 
