@@ -105,7 +105,8 @@ def not_saved(job: Job, attempt: Attempt, error: Exception) -> None:
     """What becomes of a job whose result could not be had: it fails, free, or the result is fetched again later.
 
     A refused film fails it at once. Where somebody was only not there, the provider or our storage, it is tried until the
-    provider drops the result; whatever says that there is nothing to be had is believed after SAVE_TRIES, as is a content check that does not answer.
+    provider drops the result; whatever says that there is nothing to be had is believed after SAVE_TRIES,
+    as is a content check that does not answer.
     """
     told = {"job": job.pk, "attempt": attempt.pk}
     if isinstance(error, media.OutputRefused | media.MediaRefused):
