@@ -5,12 +5,12 @@ BIN = .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format lock openapi fuzz ledger drills clean
+.PHONY: help install demo up test lint format lock openapi fuzz ledger drills gates screenshots clean
 
 help:  ## print these targets
 	@echo "Voicereel: one picture and one voice become a video."
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-		printf '  make %-9s %s\n' "$$name" "$$text"; done
+		printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 install:  ## install the platform into .venv
 	$(BOOTSTRAP) run
@@ -58,6 +58,14 @@ ledger:  ## walk 10,000 random steps through the books (ARGS=--hypothesis-seed=n
 drills:  ## drop the answers of 1,000 orders, and have a vendor die under 400: none lost, made twice or paid twice
 	$(BOOTSTRAP) test
 	@DRILLS=full exec $(BIN)/python -m pytest -s tests/faults/test_lost_answers.py tests/faults/test_vendor_death.py $(ARGS)
+
+gates:  ## look every page over, the console's too; print what each weighs and how soon it is there
+	$(BOOTSTRAP) test
+	@GATES=full exec $(BIN)/python -m pytest -s tests/gates $(ARGS)
+
+screenshots:  ## take docs/screenshots anew
+	$(BOOTSTRAP) test
+	@exec $(BIN)/python -m pytest --timeout=1200 tests/gates/screenshots.py $(ARGS)
 
 clean:  ## remove what these targets installed; data in .voicereel stays
 	rm -rf .venv .uv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles

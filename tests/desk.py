@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+import traceback
 from contextlib import redirect_stderr, redirect_stdout
 
 from config.embedded.home import adopt_home
@@ -35,6 +36,9 @@ def obey(words: list[str]) -> dict[str, object]:
             execute_from_command_line(["manage.py", *words])
         except SystemExit as end:
             code = int(end.code or 0)
+        except Exception:  # noqa: BLE001  a command's failure is told, and the desk goes on
+            traceback.print_exc()
+            code = 1
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 
