@@ -13,7 +13,7 @@ from django.db.models import F
 from accounts.models import AuditEntry, Role
 from billing import alerts, ledger
 from billing.alert_models import Alert
-from billing.models import Limits
+from billing.models import Limits, MonthSpend
 from tests.billing.conftest import give, hold, in_threads
 from tests.world import make_member, signed_in
 
@@ -64,6 +64,41 @@ def test_the_operators_budget_is_told_without_asking(funded):
     Limits.objects.create(organization=funded, monthly_budget_micros=2 * USD)
     hold(funded, "1")
     assert told() == ["Acme has used 50 % of its budget"]
+
+
+def test_what_was_spent_counts_like_what_is_held(funded, alice_browser):
+    plan(alice_browser, budget="10")
+    with transaction.atomic():
+        held = ledger.hold(funded, job_id=funded.pk, amount_micros=5 * USD)
+        ledger.capture(held.job_id, 5 * USD)
+    assert told() == ["Acme has used 50 % of its budget"]
+
+
+def test_the_wish_goes_before_the_operators_budget(funded, alice_browser):
+    Limits.objects.create(organization=funded, monthly_budget_micros=90 * USD)
+    plan(alice_browser, budget="10")
+    hold(funded, "5")
+    assert told() == ["Acme has used 50 % of its budget"]
+
+
+def test_last_months_use_is_not_told(funded, alice_browser):
+    plan(alice_browser, budget="10")
+    hold(funded, "9")
+    MonthSpend.objects.update(month=F("month") - timedelta(days=40))
+    assert told() == []
+
+
+def test_what_is_told_is_told_whatever_the_time_and_whoever_else_has_enough(funded, other_org, alice_browser):
+    give(other_org, "1000")
+    plan(alice_browser, low_balance="200")
+    assert told() == ["Acme has little credit left"]
+    Alert.objects.update(tell_at=F("tell_at") - timedelta(hours=1))
+    assert told() == []
+
+
+def test_just_enough_credit_is_enough(funded, alice_browser):
+    plan(alice_browser, low_balance="100")
+    assert told() == []
 
 
 def test_little_credit_is_told_and_told_anew_after_there_was_enough(funded, alice_browser):

@@ -66,6 +66,18 @@ def test_a_file_larger_than_announced_counts_with_what_it_is(org, api):
     assert room.used(org) == len(PICTURE)
 
 
+def test_what_counted_before_counts_once(org, other_org, api):
+    """Neither the announced bytes twice nor the files of others."""
+    drive.asset(other_org, "image")
+    may_keep(org, 1.5)
+    announced = {"filename": "a.jpg", "size": len(PICTURE) - 10}
+    ticket = api.post("/api/v3/media/uploads", announced, format="json").json()["data"]
+    headers = ticket["upload"]["headers"]
+    httpx.put(ticket["upload"]["url"], headers=headers, content=PICTURE, trust_env=False).raise_for_status()
+    assert uploads.complete(Asset.objects.for_org(org).get()).status == "ready"
+    assert room.used(org) == len(PICTURE)
+
+
 def test_results_are_kept_all_the_same(org, api):
     drive.fund(org)
     drive.fake_route(org)
