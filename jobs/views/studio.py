@@ -159,6 +159,7 @@ def _upload(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 @require_GET
 @org_view("jobs:write")
+@answers.told
 def file(request: HttpRequest, caller: Caller, file_id: UUID) -> HttpResponseBase:
     """A file's bytes from this very host, wherever files are kept: scripts may only read those of their own host."""
     row = get_object_or_404(Asset.objects.for_org(caller.organization).live(), pk=file_id, status="ready")
