@@ -57,6 +57,7 @@ def test_a_job_from_upload_to_video(funded, api):
     assert job["price"] == {
         "currency": "USD",
         "quoted_micros": 390_000,
+        "free_micros": 0,
         "charged_micros": 390_000,
         "billed_seconds": 13,
     }
@@ -69,6 +70,7 @@ def test_a_job_from_upload_to_video(funded, api):
         "available_micros": 19_610_000,
         "held_micros": 0,
         "currency": "USD",
+        "free": [],
     }
 
 
