@@ -13,7 +13,7 @@ from billing.models import Transfer
 # An organization's transfers rise in commit order, so what came later than one has a greater id. One statement: the
 # balances and what they are made of are of one moment. An index holds all that it reads.
 AFTER = """
-WITH later AS (
+WITH later AS MATERIALIZED (
     SELECT debit_id, credit_id, sum(amount_micros) AS micros FROM billing_transfer
     WHERE organization_id = %(organization)s AND id > %(id)s GROUP BY 1, 2
 )

@@ -76,9 +76,13 @@ class Page:
     back_to: datetime | None = None
 
 
-def page(caller: Caller, wanted: Wanted, *, before: UUID | None, size: int) -> Page:
-    """The newest jobs that pass, older than `before`."""
+def page(
+    caller: Caller, wanted: Wanted, *, before: UUID | None, size: int, related: Sequence[str] = ()
+) -> Page:
+    """The newest jobs that pass, older than `before`; with what is `related`, by name."""
     rows = _narrowed(caller, wanted).order_by("-pk")
+    if related:
+        rows = rows.select_related(*related)
     if before:
         rows = rows.filter(pk__lt=before)
     edge = _edge(caller, before) if wanted.text else None

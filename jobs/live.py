@@ -36,15 +36,15 @@ class Hub:
 
     async def join(self, stream: Wakes) -> None:
         """Returns when Redis has confirmed that it will be heard, or has not for a while."""
-        self.streams.setdefault(stream.job, set()).add(stream)
+        self.streams.setdefault(stream.about, set()).add(stream)
         if self.reader is None:
             self.reader = asyncio.create_task(self._read())
         await heard(self.listening, CONNECT_SECONDS)
 
     def leave(self, stream: Wakes) -> None:
-        self.streams[stream.job].discard(stream)
-        if not self.streams[stream.job]:
-            del self.streams[stream.job]
+        self.streams[stream.about].discard(stream)
+        if not self.streams[stream.about]:
+            del self.streams[stream.about]
         if not self.streams and self.reader is not None:
             self.reader.cancel()
             self.reader = None
@@ -74,7 +74,8 @@ class Hub:
                     self.listening.set()
                     self._wake_all()  # whatever was published before, nobody heard
                     continue
-                for stream in self.streams.get(message["data"].partition(b":")[0], ()):
+                job, organization = message["data"].partition(b":")[0], message["channel"].partition(b":")[2]
+                for stream in (*self.streams.get(job, ()), *self.streams.get(organization, ())):
                     stream.news.set()
 
     def _wake_all(self) -> None:
@@ -88,10 +89,10 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
 class Wakes:
-    """One stream's ear: `wait` ends early for news of its job."""
+    """One stream's ear: `wait` ends early for news of its job, or of any job of an organization."""
 
-    def __init__(self, job_id: UUID) -> None:
-        self.job = str(job_id).encode()
+    def __init__(self, about: UUID) -> None:
+        self.about = str(about).encode()
         self.news = asyncio.Event()
         self.hub = _hubs.setdefault(asyncio.get_running_loop(), Hub())
 
@@ -107,12 +108,14 @@ class Wakes:
     async def __aexit__(self, *_: object) -> None:
         self.hub.leave(self)
 
-    async def wait(self, seconds: float) -> None:
-        if not self.hub.listening.is_set():
-            seconds = min(seconds, AWAY_SECONDS)
-        if await heard(self.news, seconds):
-            await asyncio.sleep(GATHER_SECONDS)
-            self.news.clear()
+    async def wait(self, seconds: float) -> bool:
+        """Whether there may be news: it was heard of, or Redis is away and nobody would hear of it."""
+        deaf = not self.hub.listening.is_set()
+        if not await heard(self.news, min(seconds, AWAY_SECONDS) if deaf else seconds):
+            return deaf
+        await asyncio.sleep(GATHER_SECONDS)
+        self.news.clear()
+        return True
 
 
 async def heard(event: asyncio.Event, seconds: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -77,7 +77,8 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def _figures(days: int) -> dict[str, Any]:
     today = timezone.now().astimezone(UTC).date()
     first = today - timedelta(days=days - 1)
-    by_day = rollups.by_day(first, today)
+    sums = rollups.sums(first, today)
+    by_day = sums["day"]
     return {
         "tiles": [*_money(by_day), *_now()],
         "money_chart": _chart(
@@ -88,21 +89,17 @@ def _figures(days: int) -> dict[str, Any]:
         "chart_options": CHART,
         "seconds_chart": _chart(by_day, {"Seconds": "seconds"}),
         "tables": [
-            {"title": "By model", "table": _table("Model", _lines("model", first, today))},
-            {"title": "By provider", "table": _table("Provider", _lines("provider", first, today))},
-            {"title": "By route", "table": _table("Route", _lines("route_id", first, today), _routes)},
+            {"title": "By model", "table": _table("Model", sums["model"][:MOST_LINES])},
+            {"title": "By provider", "table": _table("Provider", sums["provider"][:MOST_LINES])},
+            {"title": "By route", "table": _table("Route", sums["route_id"][:MOST_LINES], _routes)},
             {
                 "title": "By organization",
-                "table": _table("Organization", _lines("organization_id", first, today), _tenants),
+                "table": _table("Organization", sums["organization_id"][:MOST_LINES], _tenants),
             },
             {"title": "In the queue now", "table": _queue()},
             {"title": f"Failures of {days} days", "table": _failures(days)},
         ],
     }
-
-
-def _lines(column: str, first: date, last: date) -> list[rollups.Line]:
-    return rollups.by(column, first, last, most=MOST_LINES)
 
 
 def _money(by_day: Sequence[rollups.Line]) -> list[Tile]:

@@ -5,6 +5,7 @@ The stream looks at the job's snapshot, which costs the database nothing while R
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -36,6 +37,8 @@ BEAT_SECONDS = 15.0
 BEAT = b": still here\n\n"
 # Where a server cannot keep a stream open, the browser comes back after this many milliseconds.
 AGAIN = b"retry: 2000\n\n"
+LATER = b"retry: 15000\n\ndata: changed\n\n"
+CHANGED = b"data: changed\n\n"
 CLIP_SECONDS = 900
 SHOWN_WORDS = {"image": "picture", "audio": "voice"}
 
@@ -148,6 +151,26 @@ async def follow(caller: Caller, job_id: UUID, signed_in: StillIn) -> AsyncItera
             quiet += pause
 
 
+async def follow_all(caller: Caller, signed_in: StillIn) -> AsyncIterator[bytes]:
+    """A word whenever a job of the organization has changed, at most once a second, until the person may not look."""
+    allowed = sync_to_async(_allowed, thread_sensitive=False)
+    async with Wakes(caller.organization.pk) as wakes:
+        yield AGAIN
+        while await allowed(caller, signed_in):
+            asked = asyncio.get_running_loop().time()
+            while asyncio.get_running_loop().time() < asked + BEAT_SECONDS:
+                heard = await wakes.wait(BEAT_SECONDS)
+                yield CHANGED if heard else BEAT
+                await asyncio.sleep(LOOK_SECONDS)
+
+
+def _allowed(caller: Caller, signed_in: StillIn) -> bool:
+    try:
+        return signed_in() and members.holds(caller, "jobs:read")
+    finally:
+        let_go()
+
+
 def now(caller: Caller, job_id: UUID) -> list[bytes]:
     """What can be told without waiting: servers with few threads must not keep them for streams."""
     seen = snapshots.read(caller.organization.pk, job_id)
@@ -160,7 +183,7 @@ def frame(seen: Snapshot) -> bytes:
 
 def _read(caller: Caller, job_id: UUID, signed_in: StillIn | None) -> tuple[bytes, bool, bool] | None:
     try:
-        if signed_in is not None and not (signed_in() and members.holds(caller, "jobs:read")):
+        if signed_in is not None and not _allowed(caller, signed_in):
             return None
         seen = snapshots.read(caller.organization.pk, job_id)
         if seen is None or seen.job.deleted_at:

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.handlers.asgi import ASGIRequest
 from django.http import (
@@ -38,8 +39,10 @@ from jobs.models import Asset, Job
 from jobs.views import words
 from jobs.views.following import address
 from jobs.views.gallery_form import FilterForm
+from jobs.views.table import partly
 
 PAGE = 24
+PAGES = "/jobs"
 MOST_CHOSEN = 200
 # A name in the archive: as much of the prompt as a file's name bears.
 NAME = 60
@@ -48,10 +51,13 @@ UNFIT = re.compile(r"[^\w-]+")
 
 @dataclass(frozen=True)
 class Card:
-    """A job as the grid shows it. `film` is what moves under the pointer."""
+    """A job as the grid shows it. `film` moves under the pointer; `when` is a time for machines and for people."""
 
-    job: Job
+    id: str
+    path: str
     name: str
+    when: tuple[str, str]
+    tags: list[tuple[str, str]]
     state: str
     tone: str
     percent: int | None
@@ -74,7 +80,7 @@ def grid(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; for htmx the grid alone."""
     form = FilterForm(caller, request.GET)
     context = {"section": "videos", "form": form, "tags": form.tags, **_batch(request, caller, form)}
-    answer = render(request, "gallery/_found.html" if _partly(request) else "gallery/page.html", context)
+    answer = render(request, "gallery/_found.html" if partly(request) else "gallery/page.html", context)
     patch_vary_headers(answer, ["HX-Request"])
     return answer
 
@@ -111,6 +117,7 @@ def _batch(request: HttpRequest, caller: Caller, form: FilterForm) -> dict[str, 
         "filtered": bool(wanted),
         "kept": kept.urlencode(),
         "can_write": caller.can("jobs:write"),
+        "base_url": settings.PUBLIC_URL,
     }
 
 
@@ -136,8 +143,11 @@ def _card(job: Job, files: dict[str, Asset], *, starred: bool, chosen: bool) -> 
     film = files.get("preview") or video
     left, left_tone = words.left(video.expires_at if video else None, timezone.now())
     return Card(
-        job=job,
-        name=words.title(job),
+        id=str(job.pk),
+        path=f"{PAGES}/{job.pk}",
+        name=words.short(words.title(job)),
+        when=words.moment(job.created_at),
+        tags=[(tag, urlencode({"tag": tag})) for tag in job.tags],
         state=state,
         tone=tone,
         percent=words.percent(job),
@@ -162,9 +172,10 @@ def star(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
     job = get_object_or_404(Job.objects.for_org(caller.organization).visible(), pk=job_id)
     starred = job.pk in browse.starred(caller, [job])
     (browse.unstar if starred else browse.star)(caller, job)
-    if not _partly(request):
+    if not partly(request):
         return _back(request)
-    return render(request, "gallery/_star.html", {"job": job, "starred": not starred})
+    context = {"id": job.pk, "path": f"{PAGES}/{job.pk}", "starred": not starred}
+    return render(request, "gallery/_star.html", context)
 
 
 @require_POST
@@ -265,18 +276,12 @@ def _told(
     gone: Sequence[UUID] = (),
 ) -> HttpResponse:
     """What came of it: a sentence and the cards as they are now; without htmx the page from its top."""
-    if not _partly(request):
+    if not partly(request):
         (messages.error if bad else messages.success)(request, text)
         return _back(request)
     cards = _cards(caller, changed, chosen=True)
     context = {"text": text, "bad": bad, "cards": cards, "gone": gone, "can_write": True}
     return render(request, "gallery/_told.html", context)
-
-
-def _partly(request: HttpRequest) -> bool:
-    """Whether htmx asks for a part of the page. A person who goes back wants all of it."""
-    asked = request.headers
-    return asked.get("HX-Request") == "true" and asked.get("HX-History-Restore-Request") != "true"
 
 
 def _back(request: HttpRequest) -> HttpResponseRedirect:

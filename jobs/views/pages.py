@@ -1,15 +1,13 @@
-"""The list of jobs, one job with its player, and what a person can do to it."""
+"""One job with its player, and what a person can do to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -21,87 +19,10 @@ from jobs.errors import JobError
 from jobs.events import job_events
 from jobs.inputs import given_files
 from jobs.models import Asset, Job
-from jobs.views import forms, words
+from jobs.views import forms, table, words
 from jobs.views.following import address
 from jobs.views.share_form import ShareForm
 from providers import catalogue
-
-PAGE = 20
-
-
-@dataclass(frozen=True)
-class Row:
-    """A job as the list shows it."""
-
-    job: Job
-    name: str
-    state: str
-    tone: str
-    percent: int | None
-    price: str
-    length: str
-    poster: str
-
-
-# --- the list ---
-
-
-@require_GET
-@org_view("jobs:read")
-def job_list(request: HttpRequest, caller: Caller) -> HttpResponse:
-    return render(request, "jobs/list.html", {"section": "jobs", **_rows(request, caller)})
-
-
-@require_GET
-@org_view("jobs:read")
-def job_rows(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """The list alone. It asks for itself again as long as something in it can still change."""
-    return render(request, "jobs/_rows.html", _rows(request, caller))
-
-
-def _rows(request: HttpRequest, caller: Caller) -> dict[str, Any]:
-    found = Job.objects.for_org(caller.organization).visible().order_by("-id")
-    before = _before(request)
-    if before:
-        found = found.filter(pk__lt=before)
-    jobs = list(found[: PAGE + 1])
-    posters = _posters(jobs[:PAGE])
-    return {
-        "rows": [_row(job, posters.get(job.pk, "")) for job in jobs[:PAGE]],
-        "live": any(not job.final for job in jobs[:PAGE]),
-        "before": before,
-        "older": jobs[PAGE - 1].pk if len(jobs) > PAGE else None,
-        "base_url": settings.PUBLIC_URL,
-    }
-
-
-def _before(request: HttpRequest) -> UUID | None:
-    raw = request.GET.get("before")
-    try:
-        return UUID(raw) if raw else None
-    except ValueError:
-        raise Http404 from None
-
-
-def _posters(jobs: Sequence[Job]) -> dict[UUID, str]:
-    """Poster addresses by job, in one query."""
-    posters = Asset.objects.live().filter(job__in=[job.pk for job in jobs], role="poster")
-    return {poster.job_id: address(poster) for poster in posters if poster.job_id}
-
-
-def _row(job: Job, poster: str) -> Row:
-    state, tone = words.state(job)
-    return Row(
-        job=job,
-        name=words.title(job),
-        state=state,
-        tone=tone,
-        percent=words.percent(job),
-        price=words.price(job),
-        length=words.length(job.length_ms),
-        poster=poster,
-    )
-
 
 # --- one job ---
 
@@ -123,6 +44,20 @@ def job_live(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse
     if shown["job"].final:
         return HttpResponse(headers={"HX-Refresh": "true"})
     return render(request, "jobs/_live.html", shown)
+
+
+@require_GET
+@org_view("jobs:read")
+def job_log(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
+    """Every event as a line of text, the small steps too."""
+    job = _find(caller, job_id)
+    lines = [
+        f"{line.at.isoformat(timespec='milliseconds')}  {line.text}\n"
+        for line in words.log(job, job_events(job.pk))
+    ]
+    answer = HttpResponse(lines, content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{job.pk}.log"'
+    return answer
 
 
 @require_POST
@@ -147,7 +82,9 @@ def job_delete(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpRespon
 
 
 def _find(caller: Caller, job_id: UUID) -> Job:
-    return get_object_or_404(Job.objects.for_org(caller.organization).visible(), pk=job_id)
+    job = get_object_or_404(Job.objects.for_org(caller.organization).visible(), pk=job_id)
+    job.organization = caller.organization  # known already
+    return job
 
 
 def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
@@ -158,7 +95,7 @@ def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
     can_write = caller.can("jobs:write")
     kept, kept_tone = words.left(video.expires_at if video else None, timezone.now())
     return {
-        "row": _row(job, address(poster) if poster else ""),
+        "row": table.row(job, address(poster) if poster else ""),
         "job": job,
         "model": words.model(job),
         "known": job.model in catalogue.models(),

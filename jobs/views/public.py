@@ -14,7 +14,7 @@ from accounts.tenancy import caller_of
 from billing import quotes
 from billing.models import Price, Unit
 from billing.money import format_usd
-from jobs.views import pages
+from jobs.views import table
 from providers import catalogue
 
 EXAMPLE_SECONDS = 10
@@ -46,7 +46,7 @@ def home(request: HttpRequest) -> HttpResponseBase:
     if request.user.is_authenticated:
         caller = caller_of(request)
         if caller is None:
-            return pages.job_list(request)  # which says what is missing
+            return table.job_list(request)  # which says what is missing
         return redirect("studio" if caller.can("jobs:write") else "gallery")
     context = {"films": films(), "base_url": settings.PUBLIC_URL, "section": "home"}
     return render(request, "public/home.html", context)

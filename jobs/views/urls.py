@@ -15,6 +15,7 @@ from jobs.views import (
     requests,
     shares,
     studio,
+    table,
     webhooks,
 )
 
@@ -39,10 +40,12 @@ urlpatterns = [
     path("studio/<str:slug>/quote", studio.quote, name="studio_quote"),
     path("studio/<str:slug>/jobs", studio.order, name="studio_order"),
     path("studio/<str:slug>/code", studio.code, name="studio_code"),
-    path("jobs", pages.job_list, name="job_list"),
-    path("jobs/rows", pages.job_rows, name="job_rows"),
+    path("jobs", table.job_list, name="job_list"),
+    path("jobs/rows", table.job_rows, name="job_rows"),
+    path("jobs/news", table.job_news, name="job_news"),
     path("jobs/<uuid:job_id>", pages.job_page, name="job"),
     path("jobs/<uuid:job_id>/live", pages.job_live, name="job_live"),
+    path("jobs/<uuid:job_id>/log", pages.job_log, name="job_log"),
     path("jobs/<uuid:job_id>/cancel", pages.job_cancel, name="job_cancel"),
     path("jobs/<uuid:job_id>/delete", pages.job_delete, name="job_delete"),
     path("jobs/<uuid:job_id>/again", again.job_again, name="job_again"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from billing.money import format_usd
@@ -76,6 +76,18 @@ def title(job: Job) -> str:
 def model(job: Job) -> str:
     known = catalogue.models().get(job.model)
     return known.name if known else job.model
+
+
+def short(text: str, most: int = 90) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def moment(at: datetime) -> tuple[str, str]:
+    """A time for machines and, until scripts put it into the reader's zone, for people. Lists have many: a template's own
+    way to write one takes longer than all else of a row.
+    """
+    at = at.astimezone(UTC)
+    return at.isoformat(timespec="seconds"), f"{at.day} {at:%b, %H:%M} UTC"
 
 
 def percent(job: Job) -> int | None:
@@ -154,6 +166,22 @@ def timeline(job: Job, events: Iterable[JobEvent]) -> list[Line]:
         if text and (not lines or lines[-1].text != text):
             lines.append(Line(event.at, text, _tone(event)))
     return lines
+
+
+def log(job: Job, events: Iterable[JobEvent]) -> list[Line]:
+    """Every event, progress too."""
+    lines: list[Line] = []
+    tries = 0
+    for event in events:
+        tries += event.type == Status.RUNNING
+        lines.append(Line(event.at, _text(job, event, tries) or _progress(event), _tone(event)))
+    return lines
+
+
+def _progress(event: JobEvent) -> str:
+    share = f"{int(float(event.data.get('progress', 0)) * 100)} %"
+    clips = event.data.get("clips")
+    return f"Rendered {share}, clip {event.data.get('clip')} of {clips}" if clips else f"Rendered {share}"
 
 
 def settings(job: Job) -> list[tuple[str, Any]]:

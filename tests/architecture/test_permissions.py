@@ -243,6 +243,8 @@ PAGES: dict[str, list[Page]] = {
     "studio/jobs/<uuid:job_id>/clips/<int:index>": [Page("get", EVERYBODY, stranger=404)],
     "studio/jobs/<uuid:job_id>/cancel": [Page("post", MAKERS, stranger=404)],
     "jobs/rows": [Page("get", EVERYBODY)],
+    "jobs/news": [Page("get", EVERYBODY)],
+    "jobs/<uuid:job_id>/log": [Page("get", EVERYBODY, stranger=404)],
     "jobs/<uuid:job_id>": [Page("get", EVERYBODY, stranger=404)],
     "jobs/<uuid:job_id>/live": [Page("get", EVERYBODY, stranger=404)],
     "jobs/<uuid:job_id>/cancel": [Page("post", MAKERS, stranger=404)],

@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role
+from jobs.events import append
 from jobs.models import Job
 from jobs.submit import submit
 from tests.jobs import drive
@@ -57,12 +58,16 @@ def test_a_newcomer_is_shown_how_to_make_a_first_video(alice_browser):
     assert 'href="/keys"' in page.content.decode()
     example = re.search(r"(?s)<code[^>]*>(.*?)</code>", page.content.decode())[1]
     assert 10 <= len(example.strip().splitlines()) <= 11
+    assert 'base_url="http://testserver"' in example
 
 
 def test_the_list_shows_state_length_and_price(alice_browser, start):
     start("A calm newsreader")
     words = text(alice_browser.get("/jobs"))
-    assert "A calm newsreader Waiting its turn 0:04 · at most $0.12" in words
+    assert (
+        "A calm newsreader Wan 2.2 Speech to Video, 0:04 Waiting its turn alice@acme.example at most $0.12"
+        in words
+    )
 
 
 def test_the_list_asks_again_only_while_something_can_change(alice_browser, start):
@@ -151,10 +156,42 @@ def test_a_video_under_way_is_not_deleted(alice_browser, start):
     assert Job.objects.visible().filter(pk=job.pk).exists()
 
 
+def test_the_table_offers_to_order_again_and_is_narrowed(alice_browser, start):
+    failed, waits = start("[fake fail=face_not_found]"), start("A calm newsreader")
+    Job.objects.filter(pk=failed.pk).update(status="failed", error_message="There is no face.")
+    page = alice_browser.get("/jobs")
+    assert f'href="/jobs/{failed.pk}/again">Retry' in page.content.decode()
+    assert f'href="/jobs/{waits.pk}/again">Duplicate' in page.content.decode()
+    assert "There is no face." in text(page)
+    rows = alice_browser.get("/jobs?state=open", headers={"HX-Request": "true"})
+    assert "A calm newsreader" in text(rows)
+    assert "There is no face." not in text(rows)
+    assert "/jobs/rows?state=open" in rows.content.decode()
+    assert b"<html" not in rows.content
+
+
+def test_a_server_of_threads_has_the_browser_come_back_for_news(alice_browser):
+    answer = alice_browser.get("/jobs/news")
+    assert answer["Content-Type"] == "text/event-stream"
+    assert b"".join(answer.streaming_content) == b"retry: 15000\n\ndata: changed\n\n"
+
+
+def test_the_log_has_every_event_in_the_customers_words(alice_browser, start):
+    job = start()
+    append(job, "progress", {"progress": 0.42, "clip": 2, "clips": 5})
+    append(job, "attempt_ended", {"attempt": 1, "code": "provider_secret"})
+    lines = alice_browser.get(f"/jobs/{job.pk}/log").content.decode().splitlines()
+    assert [line.partition("  ")[2] for line in lines] == [
+        "Submitted, at most $0.12",
+        "Rendered 42 %, clip 2 of 5",
+        "This try did not work",
+    ]
+
+
 def test_a_long_list_has_pages(alice_browser, start):
     jobs = [start(f"video number {number:02d}") for number in range(21)]
     first = alice_browser.get("/jobs")
-    assert text(first).count("video number") == 20
+    assert text(first).count("Duplicate video number") == 20
     assert "video number 00" not in text(first)
     older = re.search(r'href="(/jobs\?before=[^"]+)"', first.content.decode())[1]
     second = alice_browser.get(older)
@@ -169,12 +206,10 @@ def test_a_page_that_does_not_exist_is_404(alice_browser, before):
 
 def test_the_list_costs_the_same_however_long_it_is(alice_browser, start):
     start()
-    drive.run_all()
     with CaptureQueriesContext(connection) as short:
         alice_browser.get("/jobs/rows")
     for _ in range(4):
         start()
-    drive.run_all()
     with CaptureQueriesContext(connection) as long:
         alice_browser.get("/jobs/rows")
     assert len(long) == len(short)
