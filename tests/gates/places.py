@@ -99,6 +99,8 @@ NO_PAGES: dict[str, set[str]] = {
         "studio/files/<uuid:file_id>",
         "studio/jobs/<uuid:job_id>",
         "studio/jobs/<uuid:job_id>/events",
+        "jobs/<uuid:job_id>/log",
+        "jobs/news",
         "billing/statement.csv",
         "usage.csv",
         "accounts/2fa/recovery-codes/download/",
