@@ -79,10 +79,12 @@ class Ledger:
         from django.db import connection, transaction  # noqa: PLC0415
 
         from accounts.models import ApiKey, Organization  # noqa: PLC0415
-        from billing import ledger, ledger_check, models  # noqa: PLC0415
+        from billing import free, ledger, ledger_check, models  # noqa: PLC0415
 
         self.verbs, self.checker, self.models = ledger, ledger_check, models
         self.transaction, self.connection = transaction, connection
+        # As every order has them: the quota is asked for, and nothing of this model is free.
+        self.terms = free.Terms("second", 30_000, 1000)
         self.organization = Organization.objects.create(name="Bench", slug="bench")
         self.key = ApiKey.objects.create(
             organization=self.organization,
@@ -99,7 +101,12 @@ class Ledger:
         job_id = uuid.uuid4()
         with self.transaction.atomic():
             self.verbs.hold(
-                self.organization, job_id=job_id, amount_micros=240_000, key=self.key, model="bench"
+                self.organization,
+                job_id=job_id,
+                amount_micros=240_000,
+                key=self.key,
+                model="bench",
+                terms=self.terms,
             )
         return job_id
 

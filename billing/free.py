@@ -64,10 +64,10 @@ QUOTAS = """
 SELECT q.model, q.unit, q.units::bigint * %(thousandths)s, coalesce(u.held, 0), coalesce(u.used, 0)
 FROM (
     SELECT DISTINCT ON (model) model, unit, units FROM billing_freequota
-    WHERE organization_id = %(organization)s OR organization_id IS NULL
+    WHERE organization_id = %(organization)s::uuid OR organization_id IS NULL
     ORDER BY model, organization_id NULLS LAST
 ) q
-LEFT JOIN billing_freeuse u ON u.organization_id = %(organization)s AND u.model = q.model
+LEFT JOIN billing_freeuse u ON u.organization_id = %(organization)s::uuid AND u.model = q.model
 WHERE q.units > 0 ORDER BY q.model
 """
 LEFT = "SELECT billing_free_left(%s, %s, %s)"

@@ -120,13 +120,16 @@ RULES = {
                       ' ', side.name),
                coalesce(side.expected, 0), coalesce(side.found, 0)
         FROM (
-            SELECT organization_id, model, sum(jobs) AS jobs, sum(billed_ms) AS ms, sum(micros) AS micros
+            SELECT organization_id, model, sum(jobs) AS jobs, sum(billed_ms) AS ms, sum(free) AS free,
+                   sum(micros) AS micros
             FROM billing_dayuse GROUP BY organization_id, model
         ) d FULL JOIN (
-            SELECT organization_id, model, count(*) AS jobs, sum(billed_ms) AS ms, sum(captured_micros) AS micros
+            SELECT organization_id, model, count(*) AS jobs, sum(billed_ms) AS ms, sum(free) AS free,
+                   sum(captured_micros) AS micros
             FROM billing_hold WHERE status = 'captured' GROUP BY organization_id, model
         ) h ON h.organization_id = d.organization_id AND h.model = d.model
-        CROSS JOIN LATERAL (VALUES ('jobs', h.jobs, d.jobs), ('ms', h.ms, d.ms), ('micros', h.micros, d.micros))
+        CROSS JOIN LATERAL (VALUES ('jobs', h.jobs, d.jobs), ('ms', h.ms, d.ms), ('free', h.free, d.free),
+                                   ('micros', h.micros, d.micros))
             AS side (name, expected, found)
         WHERE coalesce(side.expected, 0) <> coalesce(side.found, 0)
     """,

@@ -360,7 +360,8 @@ class DayUse(models.Model):
     route_id = models.BigIntegerField("route", default=0, db_default=0)
     unit = models.CharField(max_length=10, blank=True, default="", db_default="", help_text="Of its price.")
     jobs = models.PositiveIntegerField()
-    billed_ms = models.BigIntegerField()
+    billed_ms = models.BigIntegerField(help_text="Free ones too.")
+    free = models.BigIntegerField("thousandths of free units", default=0, db_default=0)
     micros = models.BigIntegerField(help_text="What customers paid, in micro-dollars.")
     cost_micros = models.BigIntegerField(help_text="What providers were paid, in micro-dollars.")
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.console import link
 from accounts.models import AuditEntry
 from billing import statements
+from billing.free_models import THOUSANDTHS
 from billing.models import DayUse, Price, Unit
 from billing.money import format_usd
 
@@ -92,7 +93,7 @@ def preview(price: Price) -> Preview:
     sums = (
         _of(price, month)
         .values("organization_id", "organization__name")
-        .annotate(n=Sum("jobs"), ms=Sum("billed_ms"), paid=Sum("micros"))
+        .annotate(n=Sum("jobs"), ms=Sum("billed_ms"), free=Sum("free"), paid=Sum("micros"))
     )
     lines = [
         Line(
@@ -101,7 +102,7 @@ def preview(price: Price) -> Preview:
             row["n"],
             row["ms"],
             row["paid"],
-            cost(price, row["n"], row["ms"]),
+            cost(price, row["n"], row["ms"], row["free"]),
         )
         for row in sums
     ]
@@ -130,12 +131,14 @@ def _of(price: Price, month: QuerySet[DayUse]) -> QuerySet[DayUse]:
     return rows.exclude(micros=0) if on_sale.exclude(micros_per_unit=0).exists() else rows
 
 
-def cost(price: Price, jobs: int, ms: int) -> int:
-    """Of so many jobs with so much video between them. Their single lengths are not in the sums: where minimum or maximum
-    are reached by some jobs only, it is near.
+def cost(price: Price, jobs: int, ms: int, free: int) -> int:
+    """Of so many jobs with so much video between them, without the units that were free (in thousandths). Their single
+    lengths are not in the sums: where minimum or maximum are reached by some jobs only, it is near.
     """
     units = jobs if price.unit == Unit.IMAGE else -(-ms // price.step_ms)
-    return max(jobs * price.min_units, min(units, jobs * price.max_units)) * price.micros_per_unit
+    units = max(jobs * price.min_units, min(units, jobs * price.max_units))
+    given = free // (THOUSANDTHS if price.unit == Unit.IMAGE else price.step_ms)
+    return max(0, units - given) * price.micros_per_unit
 
 
 def _money(before: int, after: int) -> tuple[str, str, str]:

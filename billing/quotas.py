@@ -14,6 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q, Sum
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
 from accounts.models import Organization
 from billing.errors import BillingError, ModelNotAllowed, QuotaReached
@@ -61,6 +62,36 @@ def limits_of(organization: Organization) -> LimitsView:
             _cache.clear()
         _cache[organization.pk] = (now + CACHED_SECONDS, view)
     return view
+
+
+@dataclass(frozen=True)
+class Use:
+    """How far a limit is used, in words: 2 of 5."""
+
+    name: str
+    used: str
+    most: str
+    percent: int
+
+
+def uses(organization: Organization) -> list[Use]:
+    """Of the limits that fill up: what runs, waits and is kept now (QUOTAS_IN_USE counts it)."""
+    limits, now = limits_of(organization), import_string(settings.QUOTAS_IN_USE)(organization)
+    running, queued, kept = now["running"], now["queued"], now["storage_bytes"]
+    return [
+        Use("Running jobs", f"{running:,}", f"{limits.running:,}", _percent(running, limits.running)),
+        Use("Waiting jobs", f"{queued:,}", f"{limits.queued:,}", _percent(queued, limits.queued)),
+        Use(
+            "Kept files",
+            f"{kept / GB:,.3g}",
+            f"{limits.storage_gb} GB",
+            _percent(kept, limits.storage_bytes),
+        ),
+    ]
+
+
+def _percent(used: int, most: int) -> int:
+    return min(100, used * 100 // most) if most else 100
 
 
 def forget() -> None:

@@ -14,11 +14,11 @@ from billing.models import DayUse, Hold
 
 COUNT = """
 INSERT INTO billing_dayuse AS d (day, organization_id, key_id, model, resolution, provider, route_id, unit,
-                                 jobs, billed_ms, micros, cost_micros)
-VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, %s, 1, %s, %s, %s)
+                                 jobs, billed_ms, free, micros, cost_micros)
+VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, %s, 1, %s, %s, %s, %s)
 ON CONFLICT (organization_id, day, key_id, model, resolution, provider, route_id, unit) DO UPDATE SET
-    jobs = d.jobs + 1, billed_ms = d.billed_ms + excluded.billed_ms, micros = d.micros + excluded.micros,
-    cost_micros = d.cost_micros + excluded.cost_micros
+    jobs = d.jobs + 1, billed_ms = d.billed_ms + excluded.billed_ms, free = d.free + excluded.free,
+    micros = d.micros + excluded.micros, cost_micros = d.cost_micros + excluded.cost_micros
 """
 
 
@@ -60,7 +60,7 @@ def count(hold: Hold, taken: int, made: Made) -> None:
     what = (hold.organization_id, hold.key_id, hold.model, made.resolution)
     how = (made.provider, made.route_id, made.unit)
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, (*what, *how, hold.billed_ms, taken, made.cost_micros))
+        cursor.execute(COUNT, (*what, *how, hold.billed_ms, hold.free, taken, made.cost_micros))
 
 
 COLUMNS = ("day", "model", "provider", "route_id", "organization_id")

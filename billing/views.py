@@ -243,6 +243,7 @@ def _plan(
         "section": "billing",
         "tab": "plan",
         "limits": quotas.limits_of(caller.organization),
+        "uses": quotas.uses(caller.organization),
         "spending": now,
         "alert_form": form,
         "prices": [PriceLine.of(price) for price in quotes.price_list(caller.organization)],

@@ -213,6 +213,8 @@ ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_PROXY else 0
 ORGANIZATION_CREATED = ["billing.welcome.grant_welcome"]
 # And for every alert about an organization's money, in the transaction that raises it.
 ALERT_RAISED = ["jobs.notify.enqueue_alert"]
+# What an organization uses of the limits that billing keeps.
+QUOTAS_IN_USE = "jobs.in_use.in_use"
 MFA_ADAPTER = "accounts.signup.SecondFactorAdapter"
 MFA_TOTP_ISSUER = "Voicereel"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

@@ -100,7 +100,10 @@ CASES = {
         "a month's spend is the fold of its holds"
     },
     "UPDATE billing_freeuse SET held = held + 1": {"free use is the fold of the holds"},
-    "UPDATE billing_hold SET free = 0 WHERE status = 'captured'": {"free use is the fold of the holds"},
+    "UPDATE billing_hold SET free = 0 WHERE status = 'captured'": {
+        "free use is the fold of the holds",
+        "the days of use are the fold of the captured holds",
+    },
     "DELETE FROM billing_freeuse": {"free use is the fold of the holds"},
     "UPDATE billing_dayuse SET jobs = jobs + 1": {"the days of use are the fold of the captured holds"},
     "DELETE FROM billing_dayuse": {"the days of use are the fold of the captured holds"},

@@ -12,7 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from accounts import spreadsheet
 from billing import ledger, statements
 from billing.models import Limits, Price
+from jobs.models import Asset
 from tests.billing.conftest import give, hold
+from tests.jobs import drive
 
 MOST_QUERIES = 10
 
@@ -130,11 +132,15 @@ def test_credit_limits_and_own_prices_are_told_in_words(alice_browser, org):
     )
     give(org, "12.5")
     hold(org, "2.5", model="wan-2.2-s2v")
+    drive.asset(org, "image", status="pending")
+    Asset.objects.update(bytes=1_250_000_000)
     shown = page(alice_browser.get("/billing")) + page(alice_browser.get("/billing/plan"))
     for words in (
         "$10.00",
         "$2.50 reserved",
         "7 jobs may run at once",
+        "0 of 7",
+        "1.25 of",
         "One video may last 45 seconds",
         "$0.012345 a second",
         "yours alone",

@@ -67,6 +67,11 @@ def test_it_says_what_each_organization_would_have_paid(console, org, other_org,
     assert "Acme wan-2.2-s2v 15 150 $4.50 $3.00 -$1.50" in preview(console, price, micros_per_unit=20_000)
 
 
+def test_what_was_free_stays_free(console, org, price):
+    use(org, 10, 100, 1_500_000, free=50_000)
+    assert "Acme wan-2.2-s2v 10 100 $1.50 $2.25 +$0.75" in preview(console, price, micros_per_unit=45_000)
+
+
 @pytest.mark.parametrize(
     "other",
     [

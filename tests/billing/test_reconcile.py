@@ -16,10 +16,12 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from billing import ledger
+from billing.free import Terms
 from billing.models import (
     Account,
     Customer,
     Difference,
+    FreeQuota,
     Invoice,
     Limits,
     Reconciliation,
@@ -123,6 +125,17 @@ class TestLocalRules:
         Attempt.objects.filter(job=filmed).update(status="failed")
         assert of("R6") == [("R6", "1", "0")]
         assert Difference.objects.get().job_id == filmed.pk
+
+    def test_r6_a_free_video_needs_an_order_and_a_look_does_not(self, stripe_off, org):
+        drive.fund(org)
+        look = hold(org, "0.01", model="wan-2.2-s2v-detect")
+        FreeQuota.objects.create(model="m", units=9)
+        film = hold(org, "0.09", model="m", terms=Terms("second", RATE, 1000))
+        with transaction.atomic():
+            ledger.capture(look.job_id, look.price_micros)
+            assert ledger.capture(film.job_id, film.price_micros, billed_ms=3000) == 0
+        assert of("R6") == [("R6", "1", "0")]
+        assert Difference.objects.get(rule="R6").job_id == film.job_id
 
     def test_without_keys_the_others_are_left_out_and_the_page_says_so(self, console, stripe_off, filmed):
         lines = compare()
