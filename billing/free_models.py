@@ -24,7 +24,7 @@ class FreeQuota(models.Model):
     model = models.CharField(max_length=80, help_text="As in the price book.")
     unit = models.CharField(max_length=10, choices=FreeUnit, default=FreeUnit.SECOND)
     units = models.PositiveIntegerField(
-        "free units", help_text="Once, not each month. Zero: nothing of it is free."
+        "free units", help_text="Once for each organization, new ones too. Zero: nothing of it is free."
     )
     organization = models.ForeignKey(
         Organization,

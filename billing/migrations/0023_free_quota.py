@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('model', models.CharField(help_text='As in the price book.', max_length=80)),
                 ('unit', models.CharField(choices=[('second', 'Second'), ('image', 'Image')], default='second', max_length=10)),
-                ('units', models.PositiveIntegerField(help_text='Once, not each month. Zero: nothing of it is free.', verbose_name='free units')),
+                ('units', models.PositiveIntegerField(help_text='Once for each organization, new ones too. Zero: nothing of it is free.', verbose_name='free units')),
             ],
             options={
                 'verbose_name_plural': 'free quotas',
