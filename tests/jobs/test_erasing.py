@@ -29,8 +29,7 @@ PROMPT = "A secret campaign"
 
 def sure(user: User) -> Client:
     """A browser of somebody who has just shown who they are."""
-    client = Client()
-    client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+    client = signed_in(user)
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
 
