@@ -146,8 +146,8 @@ def test_a_letter(house, kind):
     assert NAME not in html  # as HTML must write it
     plain = unescape(re.sub(r"<[^>]+>", " ", html))
     assert words.rstrip("/") in plain + " ".join(re.findall(r'href="([^"]+)"', html))
-    first = re.search(r"https?://(?!customer)\S+", letter.body)[0].rstrip(".")
-    assert first in unescape(html)
+    page = re.search(r"https?://(?!customer)\S+", letter.body)  # that a password was changed leads nowhere
+    assert page is None or page[0].rstrip(".") in unescape(html)
 
 
 def test_letters_about_jobs_are_asked_for(house, alice, caller):
