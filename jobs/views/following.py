@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 from django.urls import reverse
@@ -21,7 +22,7 @@ from accounts import members
 from accounts.tenancy import Caller
 from jobs import estimates, snapshots, storage
 from jobs.gallery import workspace_prefix
-from jobs.live import Wakes, let_go
+from jobs.live import GATHER_SECONDS, Wakes, let_go
 from jobs.models import Asset, Attempt, Job
 from jobs.snapshots import Snapshot
 from jobs.states import Status
@@ -130,25 +131,28 @@ StillIn = Callable[[], bool]
 
 async def follow(caller: Caller, job_id: UUID, signed_in: StillIn) -> AsyncIterator[bytes]:
     """The job's state, and again whenever it has changed, until it has ended or the person may not look any more."""
-    read = sync_to_async(_read, thread_sensitive=False)
-    shown, quiet = b"", 0.0
+    allowed = sync_to_async(_allowed, thread_sensitive=False)
+    clock = asyncio.get_running_loop().time
+    shown, told, check = b"", clock(), clock()
     async with Wakes(job_id) as wakes:
         while True:
-            found = await read(caller, job_id, signed_in if quiet == 0.0 or quiet >= BEAT_SECONDS else None)
+            if clock() >= check:
+                if not await allowed(caller, signed_in):
+                    return
+                check = clock() + BEAT_SECONDS
+            found = await look(caller.organization.pk, job_id)
             if found is None:
                 return
             now, rendering, final = found
             if now != shown:
                 yield now
-                shown, quiet = now, 0.0
-            elif quiet >= BEAT_SECONDS:
+                shown, told = now, clock()
+            elif clock() >= told + BEAT_SECONDS:
                 yield BEAT
-                quiet = 0.0
+                told = clock()
             if final:
                 return
-            pause = LOOK_SECONDS if rendering else BEAT_SECONDS / 3
-            await wakes.wait(pause)
-            quiet += pause
+            await wakes.wait(LOOK_SECONDS if rendering else BEAT_SECONDS / 3)
 
 
 async def follow_all(caller: Caller, signed_in: StillIn) -> AsyncIterator[bytes]:
@@ -181,11 +185,36 @@ def frame(seen: Snapshot) -> bytes:
     return b"data: " + json.dumps(state(seen), separators=(",", ":")).encode() + b"\n\n"
 
 
-def _read(caller: Caller, job_id: UUID, signed_in: StillIn | None) -> tuple[bytes, bool, bool] | None:
+Look = tuple[bytes, bool, bool]
+# By loop: the looks that have been asked for and have not begun.
+_looks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[UUID, UUID], asyncio.Task[Look | None]]] = (
+    WeakKeyDictionary()
+)
+
+
+async def look(organization_id: UUID, job_id: UUID) -> Look | None:
+    """The frame of a job, whether it renders, whether it has ended. Viewers of one job who ask together share a look.
+
+    It begins after the last of them has asked, so it tells each everything that was so when he asked.
+    """
+    looks = _looks.setdefault(asyncio.get_running_loop(), {})
+    key = organization_id, job_id
+    if key not in looks:
+        looks[key] = asyncio.create_task(_look(looks, key))
+    return await asyncio.shield(looks[key])  # one who leaves takes nothing from the others
+
+
+async def _look(
+    looks: dict[tuple[UUID, UUID], asyncio.Task[Look | None]], key: tuple[UUID, UUID]
+) -> Look | None:
+    await asyncio.sleep(GATHER_SECONDS)
+    del looks[key]
+    return await sync_to_async(_read, thread_sensitive=False)(*key)
+
+
+def _read(organization_id: UUID, job_id: UUID) -> Look | None:
     try:
-        if signed_in is not None and not _allowed(caller, signed_in):
-            return None
-        seen = snapshots.read(caller.organization.pk, job_id)
+        seen = snapshots.read(organization_id, job_id)
         if seen is None or seen.job.deleted_at:
             return None
         return frame(seen), seen.job.status in {Status.RUNNING, Status.SAVING}, seen.job.final
