@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # Progress within a clip is no event, so a job that renders is looked at once a second.
 LOOK_SECONDS = 1.0
+# How often a new guess of the seconds left is told by itself.
+LEFT_SECONDS = 5.0
 BEAT_SECONDS = 15.0
 BEAT = b": still here\n\n"
 # Where a server cannot keep a stream open, the browser comes back after this many milliseconds.
@@ -133,7 +136,8 @@ async def follow(caller: Caller, job_id: UUID, signed_in: StillIn) -> AsyncItera
     """The job's state, and again whenever it has changed, until it has ended or the person may not look any more."""
     allowed = sync_to_async(_allowed, thread_sensitive=False)
     clock = asyncio.get_running_loop().time
-    shown, told, check = b"", clock(), clock()
+    shown: dict[str, Any] | None = None
+    told = check = clock()
     async with Wakes(job_id) as wakes:
         while True:
             if clock() >= check:
@@ -143,16 +147,15 @@ async def follow(caller: Caller, job_id: UUID, signed_in: StillIn) -> AsyncItera
             found = await look(caller.organization.pk, job_id)
             if found is None:
                 return
-            now, rendering, final = found
-            if now != shown:
-                yield now
-                shown, told = now, clock()
+            if found.news != shown or (found.rendering and clock() >= told + LEFT_SECONDS):
+                yield found.frame
+                shown, told = found.news, clock()
             elif clock() >= told + BEAT_SECONDS:
                 yield BEAT
                 told = clock()
-            if final:
+            if found.final:
                 return
-            await wakes.wait(LOOK_SECONDS if rendering else BEAT_SECONDS / 3)
+            await wakes.wait(LOOK_SECONDS if found.rendering else BEAT_SECONDS / 3)
 
 
 async def follow_all(caller: Caller, signed_in: StillIn) -> AsyncIterator[bytes]:
@@ -178,14 +181,23 @@ def _allowed(caller: Caller, signed_in: StillIn) -> bool:
 def now(caller: Caller, job_id: UUID) -> list[bytes]:
     """What can be told without waiting: servers with few threads must not keep them for streams."""
     seen = snapshots.read(caller.organization.pk, job_id)
-    return [AGAIN, frame(seen)] if seen else []
+    return [AGAIN, frame(state(seen))] if seen else []
 
 
-def frame(seen: Snapshot) -> bytes:
-    return b"data: " + json.dumps(state(seen), separators=(",", ":")).encode() + b"\n\n"
+def frame(told: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(told, separators=(",", ":")).encode() + b"\n\n"
 
 
-Look = tuple[bytes, bool, bool]
+@dataclass(frozen=True)
+class Look:
+    """The frame of a job, and what in it is news: all but the guess of the seconds left, which every look changes."""
+
+    frame: bytes
+    news: dict[str, Any]
+    rendering: bool
+    final: bool
+
+
 # By loop: the looks that have been asked for and have not begun.
 _looks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[UUID, UUID], asyncio.Task[Look | None]]] = (
     WeakKeyDictionary()
@@ -193,7 +205,7 @@ _looks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[UUID, UUID], asy
 
 
 async def look(organization_id: UUID, job_id: UUID) -> Look | None:
-    """The frame of a job, whether it renders, whether it has ended. Viewers of one job who ask together share a look.
+    """Viewers of one job who ask together share a look; None where there is no such job.
 
     It begins after the last of them has asked, so it tells each everything that was so when he asked.
     """
@@ -217,6 +229,9 @@ def _read(organization_id: UUID, job_id: UUID) -> Look | None:
         seen = snapshots.read(organization_id, job_id)
         if seen is None or seen.job.deleted_at:
             return None
-        return frame(seen), seen.job.status in {Status.RUNNING, Status.SAVING}, seen.job.final
+        told = state(seen)
+        news = {name: value for name, value in told.items() if name != "seconds"}
+        rendering = seen.job.status in {Status.RUNNING, Status.SAVING}
+        return Look(frame(told), news, rendering, seen.job.final)
     finally:
         let_go()
