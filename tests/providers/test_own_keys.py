@@ -57,7 +57,7 @@ def own(common, vendor, caller) -> ProviderAccount:
 
 
 def test_jobs_go_there_for_the_fee_alone(own, org, caller, vendor):
-    quote, _ = offer(caller, order(org))
+    quote = offer(caller, order(org)).quote
     assert (quote.total_micros, quote.unit) == (FEE, "own_key")
     assert "on your own provider account" in quote.lines[0].text
     job = submit(caller, order(org))

@@ -23,7 +23,7 @@ KINDS = ("audio", "video")  # a picture has no length
 # Of the console and the dashboard; of other dialects' addresses; no answer to a customer at all.
 ELSEWHERE = {
     *{leaf.code for leaf in access.MembershipRefused.__subclasses__()},
-    *("membership_refused", "access_refused"),
+    *("membership_refused", "access_refused", "too_many_organizations"),
 }
 
 
@@ -36,6 +36,9 @@ def sources() -> list[Path]:
         ROOT / "jobs/views",
         ROOT / "jobs/own_keys.py",
         ROOT / "jobs/shares.py",
+        ROOT / "jobs/browse.py",
+        ROOT / "jobs/erasing.py",
+        ROOT / "jobs/exports.py",
         ROOT / "billing/alerts.py",
     ]
     return [path for path in files if not any(path.is_relative_to(other) for other in others)]
