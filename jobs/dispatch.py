@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from celery import shared_task
 from django.conf import settings
 from django.core.signing import Signer
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Prefetch
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -123,13 +123,14 @@ def _due(stuck: Stuck) -> list[UUID]:
 def _first_startable(
     ids: list[UUID], load: routing.Load, hopeless: list[tuple[Job, Failure]], stuck: Stuck
 ) -> Start | None:
-    by_id = Job.objects.select_related("organization").in_bulk(ids)
-    by_org = _running({job.organization_id for job in by_id.values()})
-    for job in (by_id[pk] for pk in ids if pk in by_id):
+    by_org: dict[UUID, int] = {}
+    for job in _read(ids):
+        if job.organization_id not in by_org:
+            by_org[job.organization_id] = _running(job.organization_id)
         if not quotas.may_run(job.organization, by_org[job.organization_id]):
             stuck.add((job.organization_id, ""))
             continue
-        attempts = list(job.attempts.order_by("number"))
+        attempts = list(job.attempts.all())
         try:
             routes = _routes(job, attempts, load)
         except errors.NoRoute as none:
@@ -150,6 +151,19 @@ def _first_startable(
     return None
 
 
+def _read(ids: list[UUID]) -> Iterator[Job]:
+    """The jobs in their order, read as they are needed: mostly the first one can start, and is the only one read."""
+    rows = Job.objects.select_related("organization").prefetch_related(
+        Prefetch("attempts", Attempt.objects.order_by("number"))
+    )
+    begin, size = 0, 1
+    while begin < len(ids):
+        some = ids[begin : begin + size]
+        by_id = rows.in_bulk(some)
+        yield from (by_id[pk] for pk in some if pk in by_id)
+        begin, size = begin + size, size * 5
+
+
 def _load() -> routing.Load:
     rows = Attempt.objects.filter(status__in=ATTEMPT_OPEN).values_list("route_id", "account_id", "job__model")
     by_route: Counter[int] = Counter()
@@ -166,11 +180,10 @@ def _load() -> routing.Load:
     return routing.Load(by_route, by_account, recent=recent, shut=shut, probed=probed)
 
 
-def _running(organizations: Iterable[UUID]) -> Counter[UUID]:
-    rows = Job.objects.filter(
-        organization_id__in=list(organizations), status__in=[Status.RUNNING, Status.SAVING]
-    ).values_list("organization_id")
-    return Counter(dict(rows.annotate(n=Count("id"))))
+def _running(organization: UUID) -> int:
+    return Job.objects.filter(
+        organization_id=organization, status__in=[Status.RUNNING, Status.SAVING]
+    ).count()
 
 
 def _last_failure(attempts: list[Attempt]) -> Failure | None:
