@@ -64,7 +64,7 @@ class UserAdmin(Page[User]):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False  # the audit record names people; deactivate them instead
 
-    def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:  # noqa: FBT001  Django's signature
         super().save_model(request, obj, form, change)
         key_cache.forget(ApiKey.objects.filter(created_by=obj))
         before = {name: form.initial.get(name) for name in form.changed_data}

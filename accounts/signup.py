@@ -25,7 +25,7 @@ SECOND_FACTORS = Seal(b"accounts.second_factor")
 
 
 class SignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
-    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: FBT001, FBT002
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: FBT001, FBT002  allauth's signature
         """One transaction: a person without an organization would have nowhere to go."""
         with transaction.atomic():
             saved: User = super().save_user(request, user, form, commit)

@@ -55,7 +55,7 @@ class Punctual(WaveSpeed):
 @cache
 def film() -> bytes:
     """A film as long as the customer's voice, grown to 10 MB by a box that players pass over."""
-    from providers.fake.video import make_video  # noqa: PLC0415  Django is set up by now
+    from providers.fake.video import make_video
 
     content = make_video(LENGTH_MS)
     size = FILM_BYTES - len(content)
@@ -79,12 +79,12 @@ def main() -> None:
 
 def order(vendor: Punctual, count: int) -> list[Any]:
     """Attempts at the vendor, each of a job of its own."""
-    from jobs import dispatch  # noqa: PLC0415
-    from jobs.models import Attempt  # noqa: PLC0415
-    from jobs.submit import submit  # noqa: PLC0415
-    from jobs.types import JobRequest  # noqa: PLC0415
-    from providers import vault  # noqa: PLC0415
-    from providers.models import ProviderAccount, Route  # noqa: PLC0415
+    from jobs import dispatch
+    from jobs.models import Attempt
+    from jobs.submit import submit
+    from jobs.types import JobRequest
+    from providers import vault
+    from providers.models import ProviderAccount, Route
 
     customer = stack.customer()
     Route.objects.filter(organization=customer.organization).delete()

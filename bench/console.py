@@ -140,14 +140,14 @@ def report(small: Child, big: Child, *, jobs: int) -> None:
 
 def serve() -> None:
     """In the child: tells the pages there are, then times each that is asked for, until nobody asks any more."""
-    import django  # noqa: PLC0415  its settings need the addresses
+    import django
 
     django.setup()
-    from django.contrib import admin  # noqa: PLC0415
-    from django.urls import reverse  # noqa: PLC0415
+    from django.contrib import admin
+    from django.urls import reverse
 
-    from accounts.models import User  # noqa: PLC0415
-    from tests.world import at_console  # noqa: PLC0415
+    from accounts.models import User
+    from tests.world import at_console
 
     name = f"operator-{secrets.token_hex(4)}@bench.example"
     client = at_console(User.objects.create_superuser(name, secrets.token_hex()))
@@ -161,7 +161,7 @@ def serve() -> None:
 
 
 def timed(client: Any, address: str) -> dict[str, float]:
-    from django.db import connection  # noqa: PLC0415
+    from django.db import connection
 
     count = 0
 
@@ -185,7 +185,7 @@ def timed(client: Any, address: str) -> dict[str, float]:
 
 def asked(model: Any, page: Any) -> dict[str, str]:
     """The ways in which an operator asks for one list."""
-    from django.urls import reverse  # noqa: PLC0415
+    from django.urls import reverse
 
     label = model._meta.label
     base = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
@@ -217,9 +217,9 @@ class Blank:
 
 
 def operator_request(address: str) -> Any:
-    from django.test import RequestFactory  # noqa: PLC0415
+    from django.test import RequestFactory
 
-    from accounts.models import User  # noqa: PLC0415
+    from accounts.models import User
 
     request = RequestFactory().get(address)
     request.user = User.objects.filter(is_superuser=True).latest("pk")

@@ -70,16 +70,16 @@ class Ledger:
 
     def __init__(self) -> None:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-        import django  # noqa: PLC0415
+        import django
 
         django.setup()
-        from django.core.management import call_command  # noqa: PLC0415
+        from django.core.management import call_command
 
         call_command("migrate", verbosity=0, skip_checks=True)
-        from django.db import connection, transaction  # noqa: PLC0415
+        from django.db import connection, transaction
 
-        from accounts.models import ApiKey, Organization  # noqa: PLC0415
-        from billing import free, ledger, ledger_check, models  # noqa: PLC0415
+        from accounts.models import ApiKey, Organization
+        from billing import free, ledger, ledger_check, models
 
         self.verbs, self.checker, self.models = ledger, ledger_check, models
         self.transaction, self.connection = transaction, connection
@@ -176,7 +176,7 @@ def server() -> Iterator[str]:
     if url := os.environ.get("DATABASE_URL"):
         yield url
         return
-    from config.embedded.postgres import Postgres  # noqa: PLC0415
+    from config.embedded.postgres import Postgres
 
     folder = Path(tempfile.mkdtemp(prefix="voicereel-bench-"))
     postgres = Postgres(folder / "postgres")

@@ -74,7 +74,7 @@ def main() -> None:
         fill(postgres.url("pages"), chosen.jobs)
         report(chosen.times, chosen.jobs)
     finally:
-        from django.db import connection  # noqa: PLC0415
+        from django.db import connection
 
         connection.close()
         postgres.stop()
@@ -95,10 +95,10 @@ def set_up(database_url: str, redis_url: str, folder: Path) -> None:
         "LOG_LEVEL": "ERROR",
         "DJANGO_SETTINGS_MODULE": "bench.settings",
     }
-    import django  # noqa: PLC0415  its settings need the addresses
+    import django
 
     django.setup()
-    from django.core.management import call_command  # noqa: PLC0415
+    from django.core.management import call_command
 
     call_command("migrate", verbosity=0, skip_checks=True)
 
@@ -139,7 +139,7 @@ def report(times: int, jobs: int) -> None:
 
 
 def counted(client: Any, address: str) -> int:
-    from django.db import connection  # noqa: PLC0415
+    from django.db import connection
 
     count = 0
 
@@ -158,9 +158,9 @@ def counted(client: Any, address: str) -> int:
 
 def visit() -> tuple[Any, dict[str, str], list[str]]:
     """The owner's browser, the addresses of the pages by name, and the routes that name what is not there."""
-    from accounts.models import User  # noqa: PLC0415
-    from tests.architecture.test_permissions import PAGES  # noqa: PLC0415
-    from tests.world import signed_in  # noqa: PLC0415
+    from accounts.models import User
+    from tests.architecture.test_permissions import PAGES
+    from tests.world import signed_in
 
     client = signed_in(User.objects.get(pk=1001))
     things = found()
@@ -180,10 +180,10 @@ def visit() -> tuple[Any, dict[str, str], list[str]]:
 
 def found() -> dict[str, str]:
     """One of each thing that addresses name."""
-    from accounts.models import ApiKey, Member, Organization, User  # noqa: PLC0415
-    from accounts.tenancy import Caller  # noqa: PLC0415
-    from jobs import webhooks  # noqa: PLC0415
-    from jobs.models import Delivery, Job  # noqa: PLC0415
+    from accounts.models import ApiKey, Member, Organization, User
+    from accounts.tenancy import Caller
+    from jobs import webhooks
+    from jobs.models import Delivery, Job
 
     organization = Organization.objects.get()
     caller = Caller(organization=organization, user=User.objects.get(pk=1001), role="owner")
@@ -206,7 +206,7 @@ def found() -> dict[str, str]:
 
 def lists() -> dict[str, str]:
     """The lists as people narrow them, and their ends."""
-    from jobs.models import Job  # noqa: PLC0415
+    from jobs.models import Job
 
     ids = Job.objects.order_by("-pk").values_list("pk", flat=True)
     deep = ids[ids.count() * 9 // 10]

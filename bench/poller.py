@@ -110,8 +110,8 @@ def vendor() -> Iterator[int]:
 
 def intended() -> float:
     """Questions a second of one order, over the whole time that it takes."""
-    from jobs import paces  # noqa: PLC0415  Django is set up by now
-    from providers.wavespeed.adapter import WaveSpeedAdapter as Vendor  # noqa: PLC0415
+    from jobs import paces
+    from providers.wavespeed.adapter import WaveSpeedAdapter as Vendor
 
     bounds = {"least": Vendor.poll_seconds, "most": Vendor.rarest_seconds}
     ages = [TOOK * place / 1000 for place in range(1000)]
@@ -120,13 +120,13 @@ def intended() -> float:
 
 def seed(customer: Any, port: int, orders: int) -> None:
     """Running jobs with an order each, and one that told how long such a video takes."""
-    from django.db import connection  # noqa: PLC0415
-    from django.utils import timezone  # noqa: PLC0415
+    from django.db import connection
+    from django.utils import timezone
 
-    from jobs.models import Attempt, Job  # noqa: PLC0415
-    from jobs.types import new_id  # noqa: PLC0415
-    from providers import vault  # noqa: PLC0415
-    from providers.models import ProviderAccount, Route  # noqa: PLC0415
+    from jobs.models import Attempt, Job
+    from jobs.types import new_id
+    from providers import vault
+    from providers.models import ProviderAccount, Route
 
     account = ProviderAccount(provider="wavespeed", name="bench", base_url=f"http://127.0.0.1:{port}")
     vault.keep(account, key="bench-key")
@@ -181,7 +181,7 @@ def floor(port: int, orders: int, rate: float, seconds: float) -> Round:
 
 
 def polled(port: int, seconds: float) -> Round:
-    from django.db import connection  # noqa: PLC0415
+    from django.db import connection
 
     with connection.cursor() as cursor:
         cursor.execute(SPREAD, {"took": TOOK})

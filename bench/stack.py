@@ -84,10 +84,10 @@ def servers() -> Generator[Stack, None, None]:
             "S3_BUCKET": "",
             "DJANGO_SETTINGS_MODULE": "bench.settings",
         }
-        import django  # noqa: PLC0415  its settings need the addresses
+        import django
 
         django.setup()
-        from django.core.management import call_command  # noqa: PLC0415
+        from django.core.management import call_command
 
         call_command("migrate", verbosity=0, skip_checks=True)
         yield stack
@@ -133,15 +133,15 @@ class Customer:
 
 
 def customer() -> Customer:
-    from django.db import transaction  # noqa: PLC0415  Django is set up by now
+    from django.db import transaction
 
-    from accounts import keys  # noqa: PLC0415
-    from accounts.models import User  # noqa: PLC0415
-    from accounts.organizations import create_organization  # noqa: PLC0415
-    from accounts.scopes import ALL_SCOPES  # noqa: PLC0415
-    from billing import ledger  # noqa: PLC0415
-    from billing.models import Limits  # noqa: PLC0415
-    from providers.models import Route  # noqa: PLC0415
+    from accounts import keys
+    from accounts.models import User
+    from accounts.organizations import create_organization
+    from accounts.scopes import ALL_SCOPES
+    from billing import ledger
+    from billing.models import Limits
+    from providers.models import Route
 
     owner = User.objects.create_user("bench@example.com", secrets.token_hex())
     organization = create_organization("Bench", owner)
@@ -159,8 +159,8 @@ def customer() -> Customer:
 
 def file(organization: Any, kind: str) -> str:
     """A file as if it had been uploaded and probed: its id."""
-    from jobs import storage  # noqa: PLC0415
-    from jobs.models import Asset  # noqa: PLC0415
+    from jobs import storage
+    from jobs.models import Asset
 
     row = Asset(organization=organization, origin="upload", kind=kind, status="ready", filename=kind)
     row.key = storage.new_key(organization.pk, row.id, kind)

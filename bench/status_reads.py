@@ -67,8 +67,8 @@ def report(running: Stack, customer: Customer, job: Any, chosen: argparse.Namesp
 
 def at_work(customer: Customer) -> Any:
     """A job that a provider is at, with a phase and a progress."""
-    from jobs import dispatch, submit  # noqa: PLC0415  Django is set up by now
-    from jobs.types import JobRequest  # noqa: PLC0415
+    from jobs import dispatch, submit
+    from jobs.types import JobRequest
 
     options = {"prompt": "[fake stall]"}
     order = JobRequest(model=stack.MODEL, inputs=customer.inputs, options=options, dialect="rest")
@@ -80,10 +80,10 @@ def at_work(customer: Customer) -> Any:
 @contextmanager
 def progressing(job: Any) -> Iterator[None]:
     """Once a second the provider's word, as the poller applies it."""
-    from django.db import connection  # noqa: PLC0415
+    from django.db import connection
 
-    from jobs import poll  # noqa: PLC0415
-    from providers.base import State, Update  # noqa: PLC0415
+    from jobs import poll
+    from providers.base import State, Update
 
     attempt = job.attempts.get()
     over = threading.Event()

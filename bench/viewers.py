@@ -139,15 +139,15 @@ def late(
 
 
 def signed_in() -> str:
-    from accounts.models import User  # noqa: PLC0415  Django is set up by now
-    from tests.world import signed_in as browser_of  # noqa: PLC0415
+    from accounts.models import User
+    from tests.world import signed_in as browser_of
 
     browser = browser_of(User.objects.get(email="bench@example.com"))
     return f"sessionid={browser.cookies['sessionid'].value}"
 
 
 def at_work(customer: stack.Customer) -> Any:
-    from bench.status_reads import at_work as started  # noqa: PLC0415
+    from bench.status_reads import at_work as started
 
     return started(customer)
 
@@ -155,10 +155,10 @@ def at_work(customer: stack.Customer) -> Any:
 @contextmanager
 def telling(jobs: list[Any]) -> Iterator[dict[tuple[str, int], float]]:
     """The provider's word of a new clip, for each job every two seconds; when each was said."""
-    from django.db import connection  # noqa: PLC0415
+    from django.db import connection
 
-    from jobs import poll  # noqa: PLC0415
-    from providers.base import State, Update  # noqa: PLC0415
+    from jobs import poll
+    from providers.base import State, Update
 
     attempts = {job: job.attempts.get() for job in jobs}
     told: dict[tuple[str, int], float] = {}

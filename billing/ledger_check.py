@@ -170,7 +170,7 @@ def check(over: Over | None = None) -> list[Difference]:
 def counts() -> dict[str, int]:
     """How many rows of each kind the rules went over."""
     tables = (Account, Transfer, Hold, KeySpend, MonthSpend)
-    return {str(table._meta.verbose_name_plural): table._default_manager.count() for table in tables}  # noqa: SLF001
+    return {str(table._meta.verbose_name_plural): table._default_manager.count() for table in tables}  # noqa: SLF001  Django's documented name
 
 
 def _forgotten(over: Over) -> Iterator[Difference]:

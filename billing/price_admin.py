@@ -75,7 +75,7 @@ class PriceAdmin(Page[Price]):
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001  Django's signature
         before = prices.facts(Price.objects.get(pk=obj.pk)) if change else None
         prices.save(obj, by=operator(request), before=before, request=request)
 

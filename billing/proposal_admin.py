@@ -113,7 +113,7 @@ class ProposalAdmin(LongList, ReadOnly, Page[Proposal]):
     def get_fields(self, request: HttpRequest, obj: Proposal | None = None) -> Any:
         return [*TYPED, "form_id"] if obj is None else super().get_fields(request, obj)
 
-    def save_model(self, request: HttpRequest, obj: Proposal, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Proposal, form: Any, change: bool) -> None:  # noqa: FBT001  Django's signature
         given = form.cleaned_data
         made = proposals.propose(
             given["organization"],

@@ -137,4 +137,4 @@ def feed(organization_id: UUID, *, after: str = "", limit: int = 100) -> tuple[l
     if found is None:
         raise CursorUnknown(after)
     rows = list(JobEvent.objects.raw(FEED, [organization_id, found[1], int(found[2]), limit]))
-    return rows, f"{rows[-1].transaction}.{rows[-1].id}" if rows else after  # type: ignore[attr-defined]
+    return rows, f"{rows[-1].transaction}.{rows[-1].id}" if rows else after  # type: ignore[attr-defined]  # annotated above

@@ -332,7 +332,9 @@ def _apply(answers: Iterable[Answer]) -> None:
     news = {answer.question.id: answer for answer in answers if answer.brings_news}
     attempts = Attempt.objects.select_related("job").in_bulk(news) if news else {}
     for pk, answer in news.items():
-        attempt, update = attempts[pk], answer.update
+        attempt, update = attempts.get(pk), answer.update
+        if attempt is None:
+            continue  # its job was erased since
         assert update is not None
         attempt.fence = answer.question.fence
         try:

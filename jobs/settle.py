@@ -185,7 +185,7 @@ def _judged(job: Job, video: Path, *, said: bool | None) -> dict[str, Any]:
         except verdicts.CheckFailed as failed:
             if settings.MODERATION_FAILED == "refuse":
                 raise
-            log.error("%s goes out without a judgement: %s", job.pk, failed, extra={"job": job.pk})  # noqa: TRY400
+            log.error("%s goes out without a judgement: %s", job.pk, failed, extra={"job": job.pk})  # noqa: TRY400  operators need no trace
             known |= verdicts.FAILED
     if verdicts.flagged(known) and settings.MODERATION_FLAGGED == "withhold":
         raise Withheld

@@ -35,5 +35,5 @@ def claim(due: models.QuerySet[M], *, seconds: float, limit: int = 1) -> list[M]
 
 def renew(row: models.Model, *, seconds: float) -> bool:
     """Keep the claim for another `seconds`. False: somebody else has it now, stop at once."""
-    rows = type(row)._default_manager.filter(pk=row.pk, fence=row.fence)  # type: ignore[attr-defined]  # noqa: SLF001
+    rows = type(row)._default_manager.filter(pk=row.pk, fence=row.fence)  # type: ignore[attr-defined]  # noqa: SLF001  Django's documented name
     return bool(rows.update(lease_until=Now() + timedelta(seconds=seconds)) == 1)

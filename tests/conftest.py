@@ -18,7 +18,7 @@ pytest_plugins = [
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker) -> None:
     """Nothing is free in the tests' world but where a test says so: what a job costs can then be told from its price."""
-    from billing.models import FreeQuota  # noqa: PLC0415  models load after this file
+    from billing.models import FreeQuota
 
     with django_db_blocker.unblock():
         FreeQuota.objects.all().delete()
@@ -26,7 +26,7 @@ def django_db_setup(django_db_setup, django_db_blocker) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _fast() -> None:
-    from django.conf import settings  # noqa: PLC0415  the settings load after this file
+    from django.conf import settings
 
     # Hashing is slow on purpose; no test is about how slow.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

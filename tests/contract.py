@@ -96,14 +96,14 @@ def _media_type(headers: Mapping[str, str]) -> str:
 
 @cache
 def _document() -> dict[str, Any]:
-    from jobs.dialects.rest.openapi import document  # noqa: PLC0415  the settings load after this file
+    from jobs.dialects.rest.openapi import document
 
     return document()
 
 
 @cache
 def _catalogue() -> Mapping[str, Any]:
-    from jobs.dialects.rest.errors import ERRORS  # noqa: PLC0415  the settings load after this file
+    from jobs.dialects.rest.errors import ERRORS
 
     return ERRORS
 

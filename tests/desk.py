@@ -25,8 +25,8 @@ def main() -> None:
 
 
 def obey(words: list[str]) -> dict[str, object]:
-    from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: PLC0415  settings must not load earlier
-    from django.core.management import execute_from_command_line  # noqa: PLC0415
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+    from django.core.management import execute_from_command_line
 
     PBKDF2PasswordHasher.iterations = 1  # hashing is slow on purpose; no test is about how slow
 

@@ -150,9 +150,9 @@ def bucket(purpose: str = "test") -> str:
     """Waits until the S3 server answers, and makes this process's bucket."""
     if services:
         services.s3.launch()
-    import boto3  # noqa: PLC0415  half a second that pure tests need not pay
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
 
     client = boto3.client(
         "s3",

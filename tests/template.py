@@ -95,6 +95,6 @@ def run(*words: str | Path, url: str = "") -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix) -> None:
-    from django.db import connection  # noqa: PLC0415  the settings load after this file
+    from django.db import connection
 
     connection.settings_dict["TEST"]["TEMPLATE"] = ensure()

@@ -53,7 +53,7 @@ class ReadOnly:
 class Audited(Page[Row]):
     """Rows an operator edits directly: each write is recorded with what was there before."""
 
-    def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:  # noqa: FBT001  Django's signature
         stored = type(obj)._default_manager.filter(pk=obj.pk).first()  # noqa: SLF001  Django's documented name
         before = facts(stored) if stored else None
         with transaction.atomic():

@@ -230,7 +230,7 @@ FACTS: dict[str, Fact] = {
     "file_address_life": lambda: span(settings.OUTPUT_URL_SECONDS),
     "job_life": lambda: span(settings.JOB_LIFE_SECONDS),
     "quote_life": lambda: span(submit.QUOTE_SECONDS),
-    "retention": lambda: span(86_400 * int(Organization._meta.get_field("retention_days").default)),  # noqa: SLF001
+    "retention": lambda: span(86_400 * int(Organization._meta.get_field("retention_days").default)),  # noqa: SLF001  Django's documented name
     "page_size": lambda: str(base.PAGE),
     "page_most": lambda: str(base.MOST),
     "tags_most": lambda: str(orders.MAX_TAGS),

@@ -90,7 +90,7 @@ class Postgres:
         except OSError:
             return False
         # The first line is whose file it is (a crash leaves one behind), the eighth the state.
-        return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004
+        return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004  the lines of postmaster.pid
 
     def _choose_port(self) -> int:
         """The port this home had last time, if it is free: consoles and notes stay valid."""

@@ -42,7 +42,7 @@ def main() -> None:
     die_with_parent(order["parent"])
     if order["do"] in OF_PARTS:
         # numpy takes a third of a child's start, and most children look at a file that stays whole.
-        import jobs.media.parts  # noqa: F401, PLC0415
+        import jobs.media.parts  # noqa: F401, PLC0415  while files may be read
     confine(Limits(**order["limits"]))
     answer = json.dumps(_answer(order)).encode()
     os.write(answer_to, answer)

@@ -130,7 +130,7 @@ def _frame_sync(head: bytes) -> Type | None:
         return None
     version, layer = start[1] >> 3 & 3, start[1] >> 1 & 3
     if layer == 0:  # ADTS: twelve set bits, layer always 0
-        return STREAMS["aac"] if start[1] & 0xF0 == 0xF0 and start[2] >> 2 & 15 < 13 else None  # noqa: PLR2004
+        return STREAMS["aac"] if start[1] & 0xF0 == 0xF0 and start[2] >> 2 & 15 < 13 else None  # noqa: PLR2004  as ADTS has it
     bit_rate, sample_rate = start[2] >> 4, start[2] >> 2 & 3
     reserved = version == 1 or bit_rate == 15 or sample_rate == 3  # noqa: PLR2004  values the standard reserves
     return None if reserved else STREAMS["mp3"]
@@ -141,7 +141,7 @@ def _after_tags(file: BinaryIO, head: bytes) -> Type | None:
     at = 0
     for _ in range(MAX_TAGS):
         size = head[6:10]
-        if not head.startswith(b"ID3") or len(size) < 4 or any(byte & 0x80 for byte in size):  # noqa: PLR2004
+        if not head.startswith(b"ID3") or len(size) < 4 or any(byte & 0x80 for byte in size):  # noqa: PLR2004  as ID3 has it
             break
         # Four bytes of seven bits each; the tag's own header is not in them.
         at += ID3_HEADER + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])

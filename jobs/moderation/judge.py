@@ -48,7 +48,7 @@ def _answer(order: dict[str, Any]) -> dict[str, Any]:
         confine(Limits(**order["limits"]))
         return {"shares": checker.shares([Path(picture) for picture in order["pictures"]])}
     # Whatever a library raises, the operator reads it.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001  whatever an operator's checker raises
         return {"problem": f"{type(error).__name__}: {error}"}
 
 

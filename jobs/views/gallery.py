@@ -18,7 +18,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.handlers.asgi import ASGIRequest
 from django.http import (
-    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
@@ -37,9 +36,9 @@ from jobs import browse, gallery, packing
 from jobs.errors import JobError
 from jobs.models import Asset, Job
 from jobs.views import words
+from jobs.views.asked import an_id, partly
 from jobs.views.following import address
 from jobs.views.gallery_form import FilterForm
-from jobs.views.table import partly
 
 PAGE = 24
 PAGES = "/jobs"
@@ -103,7 +102,7 @@ def news(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 def _batch(request: HttpRequest, caller: Caller, form: FilterForm) -> dict[str, Any]:
-    before = _id(request.GET.get("before"))
+    before = an_id(request.GET.get("before"))
     wanted = form.wanted
     page = browse.page(caller, wanted, before=before, size=PAGE)
     kept = request.GET.copy()
@@ -262,7 +261,7 @@ def _entries(jobs: Sequence[Job]) -> list[packing.Entry]:
 
 
 def _chosen(raw: Sequence[str], caller: Caller) -> Sequence[Job]:
-    ids = [found for found in map(_id, raw[:MOST_CHOSEN]) if found]
+    ids = [found for found in map(an_id, raw[:MOST_CHOSEN]) if found]
     return list(Job.objects.for_org(caller.organization).visible().filter(pk__in=ids).order_by("-pk"))
 
 
@@ -295,10 +294,3 @@ def _back(request: HttpRequest) -> HttpResponseRedirect:
 
 def _videos(number: int) -> str:
     return "1 video" if number == 1 else f"{number} videos"
-
-
-def _id(raw: str | None) -> UUID | None:
-    try:
-        return UUID(raw) if raw else None
-    except ValueError:
-        raise Http404 from None

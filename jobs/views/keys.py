@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_http_methods, require_POST
@@ -24,6 +24,7 @@ from accounts.scopes import SCOPES
 from accounts.tenancy import Caller, org_view
 from billing.models import KeySpend
 from billing.money import format_usd
+from jobs.views.asked import an_id
 
 PAGE = 50
 FRAME = {"section": "developers", "tab": "keys"}
@@ -53,7 +54,7 @@ def key_list(request: HttpRequest, caller: Caller) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         return _shown_once(request, *form.issue())
     found = ApiKey.objects.for_org(caller.organization).newest_first().order_by("-created_at", "-id")
-    before = _before(request)
+    before = an_id(request.GET.get("before"))
     if before:
         last = get_object_or_404(ApiKey.objects.for_org(caller.organization), pk=before)
         found = found.filter(
@@ -151,11 +152,3 @@ def _row(key: ApiKey, spend: KeySpend, replaced: set[Any]) -> Row:
         spent_micros=min(used, cap) if cap else used,
         cap_micros=cap or 0,
     )
-
-
-def _before(request: HttpRequest) -> uuid.UUID | None:
-    raw = request.GET.get("before")
-    try:
-        return uuid.UUID(raw) if raw else None
-    except ValueError:
-        raise Http404 from None

@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from accounts.models import ApiKey
 from accounts.tenancy import Caller, org_view
 from jobs.requested import ApiRequest, ApiRequestQuerySet
+from jobs.views.asked import an_id
 
 PAGE = 50
 MOST_KEYS = 100
@@ -36,7 +37,7 @@ def request_list(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Newest first. A request id finds its request whatever else is chosen."""
     asked = {name: request.GET.get(name, "").strip() for name in ("q", "key", "status", "path")}
     found = _chosen(ApiRequest.objects.for_org(caller.organization), asked)
-    before = _id(request.GET.get("before"))
+    before = an_id(request.GET.get("before"))
     if before:
         found = found.filter(pk__lt=before)
     page = list(found.newest_first().select_related("key")[: PAGE + 1])
@@ -74,16 +75,9 @@ def _chosen(rows: ApiRequestQuerySet, asked: dict[str, Any]) -> ApiRequestQueryS
     if asked["q"]:
         return rows.filter(request_id=asked["q"])
     if asked["key"]:
-        rows = rows.filter(key_id=_id(asked["key"]))
+        rows = rows.filter(key_id=an_id(asked["key"]))
     if asked["status"] in BOUNDS:
         rows = rows.filter(status__range=BOUNDS[asked["status"]])
     if asked["path"]:
         rows = rows.filter(path__icontains=asked["path"])
     return rows
-
-
-def _id(raw: str | None) -> UUID | None:
-    try:
-        return UUID(raw) if raw else None
-    except ValueError:
-        raise Http404 from None

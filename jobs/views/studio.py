@@ -37,6 +37,7 @@ from jobs.models import Asset, Job
 from jobs.submit import MAX_SEED, Offer, known_model, offer, submit
 from jobs.types import Example, JobRequest, Sample
 from jobs.views import answers, following, forms
+from jobs.views.asked import an_id
 from providers import catalogue, routing
 
 DIALECT = "rest"
@@ -78,7 +79,8 @@ def chooser(request: HttpRequest, caller: Caller) -> HttpResponse:
 def model_page(request: HttpRequest, caller: Caller, slug: str) -> HttpResponse:
     """Empty, or filled in like the job that `?from=` names."""
     model = _model(slug)
-    job = _find(caller, _uuid_or_404(request.GET["from"])) if "from" in request.GET else None
+    asked = an_id(request.GET.get("from"))
+    job = _find(caller, asked) if asked else None
     fields = forms.fields(model, given=job.options if job else {})
     preview = catalogue.models().get(model.preview)
     shown = {
@@ -376,13 +378,6 @@ def _uuid(value: Any) -> UUID:
         return UUID(str(value))
     except ValueError:
         raise Invalid("parameter_invalid", "This is not the id of a file.") from None
-
-
-def _uuid_or_404(value: str) -> UUID:
-    try:
-        return UUID(value)
-    except ValueError:
-        raise Http404 from None
 
 
 def _file(row: Asset) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
@@ -20,6 +20,7 @@ from jobs.live import let_go
 from jobs.models import Asset, Job
 from jobs.states import Status
 from jobs.views import following, words
+from jobs.views.asked import an_id, partly
 from jobs.views.gallery_form import FilterForm
 
 PAGE = 20
@@ -85,7 +86,7 @@ def job_news(request: HttpRequest, caller: Caller) -> StreamingHttpResponse:
 
 
 def _rows(request: HttpRequest, caller: Caller, form: FilterForm) -> dict[str, Any]:
-    before = _before(request)
+    before = an_id(request.GET.get("before"))
     wanted = form.wanted
     page = browse.page(caller, wanted, before=before, size=PAGE, related=("user", "key"))
     posters = _posters(page.jobs)
@@ -136,17 +137,3 @@ def _posters(jobs: Sequence[Job]) -> dict[UUID, str]:
     """Poster addresses by job, in one query."""
     posters = Asset.objects.live().filter(job__in=jobs, role="poster")
     return {poster.job_id: following.address(poster) for poster in posters if poster.job_id}
-
-
-def _before(request: HttpRequest) -> UUID | None:
-    raw = request.GET.get("before")
-    try:
-        return UUID(raw) if raw else None
-    except ValueError:
-        raise Http404 from None
-
-
-def partly(request: HttpRequest) -> bool:
-    """Whether htmx asks for a part of the page. A person who goes back wants all of it."""
-    asked = request.headers
-    return asked.get("HX-Request") == "true" and asked.get("HX-History-Restore-Request") != "true"

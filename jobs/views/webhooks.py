@@ -11,7 +11,7 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
@@ -23,6 +23,7 @@ from jobs.errors import JobError
 from jobs.models import Delivery, WebhookEndpoint
 from jobs.secrets import SealBroken
 from jobs.states import EVERYTHING
+from jobs.views.asked import an_id
 
 PAGE = 30
 FRAME = {"section": "developers", "tab": "webhooks"}
@@ -251,7 +252,7 @@ def _shown(caller: Caller, delivery_id: UUID) -> dict[str, Any]:
 
 
 def _deliveries(request: HttpRequest, endpoint: WebhookEndpoint) -> dict[str, Any]:
-    status, before = request.GET.get("status", ""), _id(request.GET.get("before"))
+    status, before = request.GET.get("status", ""), an_id(request.GET.get("before"))
     found = Delivery.objects.filter(endpoint=endpoint).order_by("-id")
     if status in STATES:
         found = found.filter(status=status)
@@ -309,10 +310,3 @@ def _worded(refusal: JobError) -> str:
     if refusal.code == "webhook_disabled":
         return "The endpoint is off. Switch it on first."
     return refusal.message
-
-
-def _id(raw: str | None) -> UUID | None:
-    try:
-        return UUID(raw) if raw else None
-    except ValueError:
-        raise Http404 from None

@@ -281,7 +281,7 @@ def _succeeded(external_id: str, output: Mapping[str, Any], usage: Any) -> Updat
     if not address:
         return failed(external_id, "provider_failed", "succeeded without a usable output")
     seconds = named(usage, "duration") or named(usage, "video_duration")
-    billed = round(seconds * 1000) if isinstance(seconds, int | float) and 0 < seconds < 3600 else 0  # noqa: PLR2004
+    billed = round(seconds * 1000) if isinstance(seconds, int | float) and 0 < seconds < 3600 else 0  # noqa: PLR2004  an hour
     outputs = (Output("video", url=address),)
     return Update(external_id, State.SUCCEEDED, progress=1.0, outputs=outputs, billed_ms=billed)
 

@@ -93,7 +93,7 @@ class TestContract:
 class TestRequests:
     def test_an_unknown_parameter_is_a_400_and_a_violation(self, double):
         with pytest.raises(stripe.InvalidRequestError) as refused:
-            client(double).v1.customers.create({"nickname": "x"})  # type: ignore[typeddict-unknown-key]
+            client(double).v1.customers.create({"nickname": "x"})  # type: ignore[typeddict-unknown-key]  # the mistake under test
         assert refused.value.param == "nickname"
         assert len(double.violations) == 1
 

@@ -130,7 +130,7 @@ class TestDispute:
         assert_sound()
 
     def test_spent_credit_becomes_a_debt_and_new_jobs_are_refused(self, desk, org, topup):
-        from billing.errors import InsufficientFunds  # noqa: PLC0415
+        from billing.errors import InsufficientFunds
 
         hold(org, "15")
         payments.dispute(desk.world, topup.payment)

@@ -92,7 +92,7 @@ class TestCheckout:
         assert (row.paid_cents, row.credited_micros, books(org)) == (1200, 10 * USD, (10 * USD, 0))
 
     def test_money_paid_in_raises_the_tier(self, desk, org, alice_browser, settings):
-        from billing.quotas import limits_of  # noqa: PLC0415
+        from billing.quotas import limits_of
 
         before = limits_of(org).tier
         desk.pay(buy(alice_browser, "1000"))
@@ -174,7 +174,7 @@ class TestFaults:
 
 @pytest.mark.django_db(transaction=True)
 def test_eight_at_once_credit_once(desk, org, alice_browser):
-    from billing import topups  # noqa: PLC0415
+    from billing import topups
 
     desk.pay(buy(alice_browser))
     row = TopUp.objects.get()
@@ -245,7 +245,7 @@ class TestWithoutKeys:
 
 @pytest.mark.django_db(transaction=True)
 def test_stripe_is_never_called_inside_a_transaction(desk):
-    from django.db import transaction  # noqa: PLC0415
+    from django.db import transaction
 
     with pytest.raises(RuntimeError), transaction.atomic():
         gateway.customer("cus_1")
@@ -254,7 +254,7 @@ def test_stripe_is_never_called_inside_a_transaction(desk):
 
 def test_the_version_is_the_sdks_own():
     """Upgrading the SDK is upgrading the API version, here and at the webhook endpoints."""
-    from stripe._api_version import _ApiVersion  # noqa: PLC0415
+    from stripe._api_version import _ApiVersion
 
     assert gateway.API_VERSION == _ApiVersion.CURRENT
 

@@ -109,7 +109,7 @@ class TestSetup:
         assert len(names) == len(set(names)) == RateClass.objects.count()
 
     def test_a_new_price_gets_its_own_meter(self, account, db):
-        from billing.models import Price  # noqa: PLC0415
+        from billing.models import Price
 
         Price.objects.create(model="new", micros_per_unit=31_337, max_units=9)
         call_command("stripe_setup")
@@ -140,7 +140,7 @@ class TestMeters:
         assert metered(account, "voicereel_micros") == 5 * RATE - 1
 
     def test_prepaid_jobs_and_released_ones_are_not_reported(self, account, org):
-        from tests.billing.conftest import give, hold  # noqa: PLC0415
+        from tests.billing.conftest import give, hold
 
         give(org, "5")
         ledger.capture(hold(org, "1").job_id, USD)
@@ -199,7 +199,7 @@ class TestMeters:
         assert states() == ["failed"]
         assert "archived" in UsageReport.objects.get().problem
         meter["status"] = "active"
-        from billing import outbox  # noqa: PLC0415
+        from billing import outbox
 
         outbox.retry(UsageReport.objects.get())
         work()

@@ -153,7 +153,7 @@ def test_a_database_that_is_away_costs_tables_not_pages(client, monkeypatch):
 
 
 def _away(execute, sql, params, many, context):
-    from django.db import OperationalError  # noqa: PLC0415
+    from django.db import OperationalError
 
     raise OperationalError("the server is gone")
 

@@ -38,7 +38,7 @@ def fresh():
 
 
 @pytest.fixture
-def video(things, org, caller):  # noqa: F811
+def video(things, org, caller):  # noqa: F811  the fixture above
     """A finished video, so that pages have files to show."""
     job = submit(caller, drive.request(org))
     drive.run_all()
@@ -70,7 +70,7 @@ def no_store(settings):
     return unplug
 
 
-def walk(browser, things, job) -> None:  # noqa: F811
+def walk(browser, things, job) -> None:  # noqa: F811  the fixture above
     """Every page, with the things of an organization and once more with its finished video."""
     for route in READ:
         for names in (things, {**things, "<uuid:job_id>": str(job.pk)}):
@@ -96,19 +96,19 @@ def test_while_all_is_well_nothing_is_told(alice_browser):
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_without_redis(alice_browser, things, video, no_redis):  # noqa: F811
+def test_without_redis(alice_browser, things, video, no_redis):  # noqa: F811  the fixture above
     no_redis()
     walk(alice_browser, things, video)
     assert "Live updates: away. Live progress and rate limits." in told(alice_browser)
 
 
-def test_without_the_store(alice_browser, things, video, no_store):  # noqa: F811
+def test_without_the_store(alice_browser, things, video, no_store):  # noqa: F811  the fixture above
     no_store()
     walk(alice_browser, things, video)
     assert "Files: away. Uploads and finished videos." in told(alice_browser)
 
 
-def test_without_a_provider(alice_browser, things, video):  # noqa: F811
+def test_without_a_provider(alice_browser, things, video):  # noqa: F811  the fixture above
     Route.objects.filter(organization=None).delete()
     route = Route.objects.create(model="wan-2.2-s2v", provider="fake")
     with connection.cursor() as cursor:

@@ -165,7 +165,7 @@ def test_a_client_for_webhooks_follows_no_redirect(server):
 
 
 def test_a_client_for_webhooks_has_one_time_limit_for_everything(server):
-    import httpx  # noqa: PLC0415
+    import httpx
 
     began = time.monotonic()
     with fetch.client(timeout=0.5) as client, pytest.raises(httpx.TimeoutException):
@@ -216,9 +216,9 @@ class Plain(BaseHTTPRequestHandler):
 
 
 def certificate(folder, name):
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])

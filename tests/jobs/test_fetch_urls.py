@@ -339,7 +339,7 @@ def test_webhooks_use_the_same_door(monkeypatch):
 
 
 def test_the_list_of_public_addresses():
-    import ipaddress  # noqa: PLC0415
+    import ipaddress
 
     for public in (
         "1.1.1.1",

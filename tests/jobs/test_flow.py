@@ -279,7 +279,7 @@ def test_a_file_whose_bytes_never_came_fails_the_job_free(funded, caller):
 
 def test_running_jobs_are_limited_and_shared_fairly(funded, caller, other_org, charlie):
     """Three organizations' worth of queue, two places: nobody's second job starts before everybody's first."""
-    from tests.world import caller_for  # noqa: PLC0415
+    from tests.world import caller_for
 
     drive.fund(other_org)
     Route.objects.filter(organization=funded).delete()

@@ -157,7 +157,7 @@ def test_a_result_must_have_sound_if_asked(tmp_path):
 
 def test_a_result_whose_sound_stops_early_is_refused(tmp_path):
     whole, path = make.film(tmp_path / "whole"), tmp_path / "film"
-    import av  # noqa: PLC0415
+    import av
 
     with av.open(str(whole)) as source, av.open(str(path), "w", format="mp4") as out:
         streams = {stream.index: out.add_stream_from_template(stream) for stream in source.streams}

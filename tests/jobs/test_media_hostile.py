@@ -30,7 +30,7 @@ def a_zip() -> bytes:
 @functools.cache
 def clip(**options) -> bytes:
     """The bytes of a short film."""
-    import tempfile  # noqa: PLC0415
+    import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         return make.film(Path(folder) / "film", **options).read_bytes()

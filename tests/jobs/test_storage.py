@@ -384,7 +384,7 @@ def test_signed_addresses_survive_a_new_secret(files, settings, tmp_path):
 
 def test_a_store_that_does_not_answer_may_answer_later(settings):
     options = {**settings.S3_STORAGE["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config
 
     options["client_config"] = Config(connect_timeout=1, retries={"max_attempts": 0})
     for name in ("signature_version", "addressing_style"):

@@ -133,7 +133,7 @@ def test_the_fastest_of_late_first_and_what_nobody_timed_is_tried(place, org, al
 
 
 def test_own_machines_first_then_the_cloud_after_the_agreed_wait(place, org, alice, caller, monkeypatch):
-    from providers import routing  # noqa: PLC0415  what is patched
+    from providers import routing
 
     cloud, own = place("cloud", priority=1), place("gpu", priority=2, max_running=1)
     monkeypatch.setattr(routing, "own_machines", lambda route: route.pk == own.pk)

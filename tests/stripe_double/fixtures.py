@@ -49,7 +49,7 @@ class Desk:
 
     def card(self, organization, behaves: str = payments.VISA) -> str:
         """A card of the organization's customer, saved at Stripe."""
-        from billing.models import Customer  # noqa: PLC0415  after the settings
+        from billing.models import Customer
 
         number = Customer.objects.get(organization=organization).number
         return payments.card(self.world, number, behaves)["id"]

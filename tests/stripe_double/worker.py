@@ -10,8 +10,8 @@ django.setup()
 
 from celery import current_app  # noqa: E402  Django first
 
-from billing import due  # noqa: E402
-from config import celery  # noqa: E402
+from billing import due  # noqa: E402  after Django's setup
+from config import celery  # noqa: E402  after Django's setup
 
 PAUSE = 0.05
 

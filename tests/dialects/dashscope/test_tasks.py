@@ -230,7 +230,7 @@ def test_no_money_no_route_no_patience(dash, org, s2v):
 
 def test_submits_over_the_limit_are_throttled(dash, org, s2v):
     Limits.objects.filter(organization=org).update(submits_per_minute=1)
-    from billing import quotas  # noqa: PLC0415  forgets what it read of the limits
+    from billing import quotas
 
     quotas.forget()
     answers = [dash.submit(s2v) for _ in range(3)]
@@ -360,7 +360,7 @@ def test_cancel(dash, org, s2v, slash):
 
 
 def test_polling_too_often_is_503_because_429_ends_the_sdks_wait(dash, org, s2v):
-    from billing import quotas  # noqa: PLC0415  forgets what it read of the limits
+    from billing import quotas
 
     task = dash.started(s2v)
     Limits.objects.filter(organization=org).update(reads_per_second=1)

@@ -118,7 +118,7 @@ def test_a_policy_expires(dash, monkeypatch):
 
 
 def test_one_policy_does_not_serve_another_organization(dash, org):
-    from django.utils import timezone  # noqa: PLC0415  only here
+    from django.utils import timezone
 
     data = policy(dash)
     org.suspended_at = timezone.now()

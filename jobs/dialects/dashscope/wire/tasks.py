@@ -160,7 +160,7 @@ def _time(query: Mapping[str, str], name: str) -> datetime | None:
 
 def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
     value = query.get(name, "") or str(default)
-    if not (value.isascii() and value.isdecimal() and len(value) < 8 and 1 <= int(value) <= most):  # noqa: PLR2004
+    if not (value.isascii() and value.isdecimal() and len(value) < 8 and 1 <= int(value) <= most):  # noqa: PLR2004  an int has no more
         raise invalid(f"{name} must be a whole number from 1 to {most}.")
     return int(value)
 

@@ -51,7 +51,7 @@ def pick_encoder() -> str:
     for name in (wish,) if wish else ENCODERS:
         try:
             context = av.CodecContext.create(name, "w")
-            context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"  # type: ignore[attr-defined]
+            context.width, context.height, context.pix_fmt = 256, 256, "yuv420p"  # type: ignore[attr-defined]  # its stubs lack them
             context.time_base = Fraction(1, 25)
             context.options = OPTIONS.get(name, {})
             context.open()
