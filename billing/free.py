@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.models import Organization
-from billing.free_models import THOUSANDTHS
+from billing.free_models import THOUSANDTHS, FreeQuota
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,12 @@ def quotas(organization: Organization) -> list[Quota]:
     with connection.cursor() as cursor:
         cursor.execute(QUOTAS, {"organization": str(organization.pk), "thousandths": THOUSANDTHS})
         return [Quota(*row) for row in cursor.fetchall()]
+
+
+def offered() -> dict[str, int]:
+    """The units that everybody begins with, by model."""
+    rows = FreeQuota.objects.filter(organization=None, units__gt=0)
+    return dict(rows.values_list("model", "units"))
 
 
 def left(organization_id: UUID, model: str, terms: Terms | None) -> int:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts import audit
-from accounts.console import LongList, Page, ReadOnly, operator
+from accounts.console import LongList, Page, ReadOnly, one_of, operator, values_of
 from billing import inbox, outbox
 from billing.gateway_models import (
     AutoTopUp,
@@ -50,11 +50,11 @@ class RecordAdmin(ReadOnly, Page[Any]):
 
 
 @admin.register(StripeEvent)
-class StripeEventAdmin(RecordAdmin):
+class StripeEventAdmin(LongList, RecordAdmin):
     list_display = ["number", "kind", "subject", "state", "tries", "problem", "created_at"]
     list_filter = ["state"]
-    search_fields = ["=number", "=subject"]
-    ordering = ["-id"]
+    named_by = ("number", "subject")
+    organization_path = ""
     actions = ["retry"]
 
     @admin.action(description="Look into them again", permissions=["retry"])
@@ -128,11 +128,10 @@ class UsageReportAdmin(LongList, RecordAdmin):
 
 
 @admin.register(UsageLine)
-class UsageLineAdmin(RecordAdmin):
+class UsageLineAdmin(LongList, RecordAdmin):
     list_display = ["id", "organization", "amount_micros", "cents", "number", "closed_at", "problem"]
     list_select_related = ["organization"]
-    search_fields = ["=number", "=organization__id"]
-    ordering = ["-id"]
+    named_by = ("number",)
 
 
 @admin.register(RateClass)
@@ -141,12 +140,11 @@ class RateClassAdmin(RecordAdmin):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(RecordAdmin):
+class InvoiceAdmin(LongList, RecordAdmin):
     list_display = ["number", "organization", "title", "status", "total_cents", "issued_at"]
-    list_filter = ["status"]
+    list_filter = [one_of("status", lambda: values_of(Invoice, "status"))]
     list_select_related = ["organization"]
-    search_fields = ["=number", "=title", "=organization__id"]
-    ordering = ["-id"]
+    named_by = ("number", "title")
 
 
 @admin.register(AutoTopUp)

@@ -307,6 +307,7 @@ class UsageLine(Due):
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="usage_line_history"),
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="usage_line_due"),
+            models.Index(fields=["number"], name="usage_line_by_number"),
         ]
 
     def __str__(self) -> str:
@@ -372,6 +373,8 @@ class Invoice(Due):
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="invoice_history"),
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="invoice_due"),
+            models.Index(fields=["status", "-id"], name="invoice_by_status"),
+            models.Index(fields=["title"], name="invoice_by_title"),
         ]
 
     def __str__(self) -> str:
@@ -405,6 +408,7 @@ class StripeEvent(Due):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="stripe_event_due"),
             models.Index(fields=["state", "-id"], name="stripe_event_by_state"),
+            models.Index(fields=["subject", "-id"], name="stripe_event_by_subject"),
         ]
 
     def __str__(self) -> str:

@@ -7,10 +7,13 @@ from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from accounts import audit
 from accounts.models import Organization
+from accounts.tenancy import Caller
 from jobs import snapshots, storage
 from jobs.errors import Conflict
 from jobs.models import Asset, Attempt, Job
@@ -22,14 +25,19 @@ BATCH = 500
 GRACE = timedelta(hours=1)
 
 
-def delete_jobs(organization: Organization, ids: list[UUID]) -> int:
+def delete_jobs(caller: Caller, ids: list[UUID]) -> int:
     """Delete finished jobs and their output files; how many. Unknown, foreign and unfinished ids are passed over."""
+    organization = caller.organization
     rows = Job.objects.for_org(organization).visible().filter(pk__in=ids, status__in=FINAL)
-    chosen = list(rows.values_list("pk", flat=True))
-    deleted = rows.filter(pk__in=chosen).update(deleted_at=Now())
-    snapshots.renew(organization.pk, *chosen)
-    drop(Asset.objects.live().filter(job_id__in=chosen))
-    return deleted
+    with transaction.atomic():
+        chosen = list(rows.select_for_update().order_by("pk"))
+        Job.objects.filter(pk__in=[job.pk for job in chosen]).update(deleted_at=Now())
+        for job in chosen:
+            audit.record("job.delete", by=caller, target=job, before={"model": job.model, "status": job.status})
+    gone = [job.pk for job in chosen]
+    snapshots.renew(organization.pk, *gone)
+    drop(Asset.objects.live().filter(job_id__in=gone))
+    return len(gone)
 
 
 def in_use(organization: Organization) -> set[str]:

@@ -31,6 +31,7 @@ ACTIONS = {
     "alerts.change": "Changed the alerts",
     "autotopup.off": "Switched the automatic top-up off",
     "autotopup.on": "Switched the automatic top-up on",
+    "job.delete": "Deleted a video",
     "key.change": "Changed a key",
     "key.issue": "Made a key",
     "key.revoke": "Revoked a key",

@@ -216,7 +216,7 @@ def tag(request: HttpRequest, caller: Caller) -> HttpResponse:
 def delete(request: HttpRequest, caller: Caller) -> HttpResponse:
     jobs = list(_chosen(request.POST.getlist("job"), caller))
     ended = [job.pk for job in jobs if job.final]
-    deleted = gallery.delete_jobs(caller.organization, ended)
+    deleted = gallery.delete_jobs(caller, ended)
     told = f"{_videos(deleted).capitalize()} deleted."
     if left := len(jobs) - len(ended):
         told += f" {_videos(left).capitalize()} under way: cancel first, then delete."

@@ -74,7 +74,7 @@ def job_cancel(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpRespon
 @org_view("jobs:write")
 def job_delete(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
     _find(caller, job_id)
-    if not gallery.delete_jobs(caller.organization, [job_id]):
+    if not gallery.delete_jobs(caller, [job_id]):
         messages.error(request, "A job can be deleted when it has ended; cancel it first.")
         return redirect("job", job_id)
     messages.success(request, "The video is deleted.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from accounts.tenancy import caller_of
-from billing import quotes
+from billing import free, quotes
 from billing.models import Price, Unit
 from billing.money import format_usd
 from jobs.views import table
@@ -34,10 +34,13 @@ class Offer:
 
 @dataclass(frozen=True)
 class ModelOffers:
+    """`free`: so many of its units are free, once, for each new organization."""
+
     name: str
     slug: str
     description: str
     offers: tuple[Offer, ...]
+    free: int = 0
 
 
 @require_GET
@@ -48,36 +51,44 @@ def home(request: HttpRequest) -> HttpResponseBase:
         if caller is None:
             return table.job_list(request)  # which says what is missing
         return redirect("studio" if caller.can("jobs:write") else "gallery")
-    context = {"films": films(), "base_url": settings.PUBLIC_URL, "section": "home"}
+    context = {
+        "films": films(quotes.public_prices(), free.offered()),
+        "base_url": settings.PUBLIC_URL,
+        "section": "home",
+    }
     return render(request, "public/home.html", context)
 
 
 @require_GET
 def pricing(request: HttpRequest) -> HttpResponse:
-    context = {"films": films(), "checks": checks(), "example_seconds": EXAMPLE_SECONDS, "section": "pricing"}
+    prices, given = quotes.public_prices(), free.offered()
+    sold, looks = films(prices, given), checks(prices, given)
+    gives = any(model.free for model in (*sold, *looks))
+    context = {"films": sold, "checks": looks, "gives": gives, "section": "pricing"}
     return render(request, "public/pricing.html", context)
 
 
-def films() -> list[ModelOffers]:
+def films(prices: Iterable[Price], given: Mapping[str, int]) -> list[ModelOffers]:
     """The models on sale with what a second costs everybody."""
-    prices = quotes.public_prices()
     offered = [
-        _offers(entry.name, entry.slug, entry.description, prices) for entry in catalogue.models().values()
+        _offers(entry.name, entry.slug, entry.description, prices, given)
+        for entry in catalogue.models().values()
     ]
     return [model for model in offered if model.offers]
 
 
-def checks() -> list[ModelOffers]:
+def checks(prices: Iterable[Price], given: Mapping[str, int]) -> list[ModelOffers]:
     """The looks at a picture that are billed by the piece."""
     films_known = catalogue.models()
-    prices = [price for price in quotes.public_prices() if price.model not in films_known]
-    return [_offers(price.model, price.model, "", [price]) for price in prices if price.unit == Unit.IMAGE]
+    apart = [price for price in prices if price.model not in films_known and price.unit == Unit.IMAGE]
+    return [_offers(price.model, price.model, "", [price], given) for price in apart]
 
 
-def _offers(name: str, slug: str, description: str, prices: Iterable[Price]) -> ModelOffers:
-    return ModelOffers(
-        name, slug, description, tuple(_offer(price) for price in prices if price.model == slug)
-    )
+def _offers(
+    name: str, slug: str, description: str, prices: Iterable[Price], given: Mapping[str, int]
+) -> ModelOffers:
+    offers = tuple(_offer(price) for price in prices if price.model == slug)
+    return ModelOffers(name, slug, description, offers, given.get(slug, 0))
 
 
 def _offer(price: Price) -> Offer:

@@ -279,6 +279,16 @@ class TestConsole:
         desk.tell()
         assert console.get(f"/console/billing/{page}/").status_code == 200
 
+    def test_an_event_is_found_by_what_it_is_about(self, desk, console, alice_browser):
+        desk.pay(buy(alice_browser))
+        desk.tell()
+        event = StripeEvent.objects.get(kind="checkout.session.completed")
+        for word in (event.subject, event.number):
+            found = console.get("/console/billing/stripeevent/", {"q": word})
+            assert event in found.context["cl"].result_list
+        nothing = console.get("/console/billing/stripeevent/", {"q": "evt_none"})
+        assert list(nothing.context["cl"].result_list) == []
+
     def test_an_event_is_looked_into_again_on_record(self, desk, console, org, alice_browser):
         desk.pay(buy(alice_browser))
         desk.tell()

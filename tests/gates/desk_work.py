@@ -6,6 +6,9 @@ import json
 import time
 from datetime import timedelta
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
 from django.contrib import admin
 from django.test import Client, RequestFactory
@@ -66,8 +69,10 @@ def furnish(owner_email: str, newcomer_email: str, job_id: str) -> None:
     )
     operator = User.objects.create_superuser(OPERATOR, PASSWORD)
     newcomer = User.objects.get(email=newcomer_email)
+    careful, passkey = with_second_factors(people[1])
     told = {
         "names": {
+            "passkey": str(passkey.pk),
             "invitation": invitation,
             "key": str(key.pk),
             "share": share,
@@ -82,10 +87,22 @@ def furnish(owner_email: str, newcomer_email: str, job_id: str) -> None:
         "cookies": {
             "owner": cookies(just_signed_in(owner)),
             "newcomer": cookies(just_signed_in(newcomer)),
+            "careful": cookies(careful),
             "operator": cookies(at_console(operator)),
         },
     }
     print(json.dumps(told))
+
+
+def with_second_factors(user: User) -> tuple[Client, Authenticator]:
+    """The person's session; the passkey, which opens nothing."""
+    TOTP.activate(user, generate_totp_secret())
+    RecoveryCodes.activate(user)
+    credential = {"clientExtensionResults": {"credProps": {"rk": True}}}
+    passkey = Authenticator.objects.create(
+        user=user, type=Authenticator.Type.WEBAUTHN, data={"name": "My telephone", "credential": credential}
+    )
+    return just_signed_in(user), passkey
 
 
 def console_pages() -> list[str]:

@@ -34,7 +34,7 @@ STUDIO = CHECKOUT / "static" / "studio"
 
 @dataclass
 class World:
-    """`names` fill the addresses of pages; `cookies` are the sessions of owner, newcomer and operator;
+    """`names` fill the addresses of pages; `cookies` are the sessions of all but the stranger;
     `console` are the addresses of the operator's console."""
 
     stack: LiveStack

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from config.docs.pages import SECTIONS
 
 STRANGER, OWNER, NEWCOMER, OPERATOR = "stranger", "owner", "newcomer", "operator"
+CAREFUL = "careful"  # signs in with a second factor
 JOBS = ("succeeded", "failed", "running", "queued", "canceled")
 MODELS = ("wan-2.2-s2v", "wan-2.2-animate", "emo-v1", "portrait-preview")
 DOCS = [page.address for pages in SECTIONS.values() for page in pages]
@@ -46,6 +47,7 @@ PAGES: dict[str, dict[str, list[str]]] = {
     "settings": {OWNER: ["/settings"]},
     "settings/profile": {OWNER: ["/settings/profile"]},
     "settings/audit": {OWNER: ["/settings/audit"]},
+    "settings/privacy": {OWNER: ["/settings/privacy"], NEWCOMER: ["/settings/privacy"]},
     "settings/providers": {OWNER: ["/settings/providers"], NEWCOMER: ["/settings/providers"]},
     "accounts/login/": {STRANGER: ["/accounts/login/"]},
     "accounts/signup/": {STRANGER: ["/accounts/signup/"]},
@@ -66,8 +68,20 @@ PAGES: dict[str, dict[str, list[str]]] = {
     "accounts/reauthenticate/": {OWNER: ["/accounts/reauthenticate/"]},
     "accounts/sessions/": {OWNER: ["/accounts/sessions/"]},
     "accounts/3rdparty/": {OWNER: ["/accounts/3rdparty/"]},
-    "accounts/2fa/": {OWNER: ["/accounts/2fa/"]},
-    "accounts/2fa/webauthn/": {OWNER: ["/accounts/2fa/webauthn/"]},
+    "accounts/2fa/": {OWNER: ["/accounts/2fa/"], CAREFUL: ["/accounts/2fa/"]},
+    "accounts/2fa/totp/activate/": {OWNER: ["/accounts/2fa/totp/activate/"]},
+    "accounts/2fa/totp/deactivate/": {CAREFUL: ["/accounts/2fa/totp/deactivate/"]},
+    "accounts/2fa/recovery-codes/": {CAREFUL: ["/accounts/2fa/recovery-codes/"]},
+    "accounts/2fa/recovery-codes/generate/": {CAREFUL: ["/accounts/2fa/recovery-codes/generate/"]},
+    "accounts/2fa/webauthn/": {
+        OWNER: ["/accounts/2fa/webauthn/"],
+        CAREFUL: ["/accounts/2fa/webauthn/"],
+    },
+    "accounts/2fa/webauthn/add/": {OWNER: ["/accounts/2fa/webauthn/add/"]},
+    "accounts/2fa/webauthn/keys/<int:pk>/edit/": {CAREFUL: ["/accounts/2fa/webauthn/keys/{passkey}/edit/"]},
+    "accounts/2fa/webauthn/keys/<int:pk>/remove/": {
+        CAREFUL: ["/accounts/2fa/webauthn/keys/{passkey}/remove/"]
+    },
 }
 # What answers with a status of its own.
 STATUS = {
@@ -116,11 +130,6 @@ NO_PAGES: dict[str, set[str]] = {
         "s/<str:token>/poster",
         "studio/jobs/<uuid:job_id>/clips/<int:index>",
     },
-    "pages that the gate has yet to be shown": {
-        "settings/privacy",
-        "accounts/2fa/totp/activate/",
-        "accounts/2fa/webauthn/add/",
-    },
     "what others call": {"callbacks/<str:signed>", "billing/stripe/webhook"},
     "parts of a page, which come into it": {
         "jobs/rows",
@@ -152,11 +161,6 @@ NO_PAGES: dict[str, set[str]] = {
         "accounts/2fa/authenticate/",
         "accounts/2fa/reauthenticate/",
         "accounts/2fa/webauthn/reauthenticate/",
-        "accounts/2fa/totp/deactivate/",
-        "accounts/2fa/recovery-codes/",
-        "accounts/2fa/recovery-codes/generate/",
-        "accounts/2fa/webauthn/keys/<int:pk>/remove/",
-        "accounts/2fa/webauthn/keys/<int:pk>/edit/",
     },
 }
 
@@ -183,6 +187,6 @@ class Sight:
 
 def sights() -> Iterator[Sight]:
     """Person after person, so that one browser session serves each."""
-    for who in (STRANGER, OWNER, NEWCOMER):
+    for who in (STRANGER, OWNER, NEWCOMER, CAREFUL):
         for seen in PAGES.values():
             yield from (Sight(who, address) for address in seen.get(who, ()))

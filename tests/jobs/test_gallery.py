@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Role
+from accounts.models import AuditEntry, Role
 from jobs import browse, packing, storage
 from jobs.models import Asset, Job
 from jobs.submit import submit
@@ -244,6 +244,8 @@ def test_deleting_many_leaves_those_under_way_and_says_so(alice_browser, films, 
     assert answer.content.decode().count('hx-swap-oob="delete"') == 2
     assert names(alice_browser.get("/gallery")) == ["three"]
     assert not Asset.objects.live().filter(job__in=gone).exists()
+    who = AuditEntry.objects.filter(action="job.delete").values_list("target_id", "actor_user__email")
+    assert set(who) == {(str(job.pk), "alice@acme.example") for job in gone}
 
 
 def unpacked(answer) -> zipfile.ZipFile:

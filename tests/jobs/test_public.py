@@ -11,6 +11,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
+from billing.free_models import FreeQuota
 from billing.models import Price
 from config import status
 from jobs.models import Job
@@ -54,6 +55,13 @@ def test_one_tenants_price_is_nobody_elses_business(stranger, org):
         model="wan-2.2-s2v", resolution="480p", micros_per_unit=1, max_units=600, organization=org
     )
     assert "$0.000001" not in text(stranger.get("/pricing"))
+
+
+def test_what_is_free_is_named(stranger):
+    FreeQuota.objects.update_or_create(organization=None, model="wan-2.2-s2v", defaults={"units": 77})
+    assert "wan-2.2-s2v first 77 s free" in text(stranger.get("/pricing"))
+    FreeQuota.objects.all().delete()
+    assert "free once for each organization" not in text(stranger.get("/pricing"))
 
 
 def test_an_empty_book_is_said_to_be_empty(stranger):

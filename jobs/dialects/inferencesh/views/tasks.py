@@ -54,7 +54,7 @@ class Task(View):
     def delete(self, request: Request, task_id: str) -> Response:
         """The task and its videos, with `files=true` its inputs too. One still at work must be cancelled first."""
         job = self.job(task_id)
-        if not gallery.delete_jobs(self.caller.organization, [job.pk]):
+        if not gallery.delete_jobs(self.caller, [job.pk]):
             raise Conflict("job_not_ended", "A task can be deleted when it has ended; cancel it first.")
         if request.query_params.get("files") == "true":
             delete_inputs(job)

@@ -150,7 +150,7 @@ class OneJob(WaitingView):
     )
     def delete(self, request: Request, job_id: UUID) -> Response:
         self.job(job_id)
-        if not gallery.delete_jobs(self.caller.organization, [job_id]):
+        if not gallery.delete_jobs(self.caller, [job_id]):
             raise Conflict("job_not_ended", "A job can be deleted when it has ended; cancel it first.")
         return Response(status=204)
 

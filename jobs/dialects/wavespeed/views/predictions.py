@@ -98,4 +98,4 @@ class Delete(View):
                 cancel(self.caller, job)
             except Conflict:
                 continue  # it ended in this very moment, so it can be deleted
-        return success({"deleted_count": gallery.delete_jobs(self.caller.organization, ids)})
+        return success({"deleted_count": gallery.delete_jobs(self.caller, ids)})
