@@ -33,7 +33,9 @@ def delete_jobs(caller: Caller, ids: list[UUID]) -> int:
         chosen = list(rows.select_for_update().order_by("pk"))
         Job.objects.filter(pk__in=[job.pk for job in chosen]).update(deleted_at=Now())
         for job in chosen:
-            audit.record("job.delete", by=caller, target=job, before={"model": job.model, "status": job.status})
+            audit.record(
+                "job.delete", by=caller, target=job, before={"model": job.model, "status": job.status}
+            )
     gone = [job.pk for job in chosen]
     snapshots.renew(organization.pk, *gone)
     drop(Asset.objects.live().filter(job_id__in=gone))

@@ -58,6 +58,7 @@ SECTIONS: Mapping[str, tuple[Page, ...]] = {
     ),
     "For operators": (
         Page("settings", "Settings"),
+        Page("operating", "Operating"),
         Page("moderation", "Content check"),
         Page("architecture", "Architecture"),
     ),

@@ -1,4 +1,4 @@
-"""The child process: one order in argv, one JSON answer on stdout. It imports no Django and knows no secret.
+"""The child process: one order, one JSON answer on stdout. It imports no Django and knows no secret.
 
 `children` starts it, and tells how it ended.
 
@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,8 +30,12 @@ OF_PARTS = {"cuts", "piece", "last_frame", "join"}
 CHUNK = 1 << 20
 
 
-def main() -> None:
-    order = json.loads(sys.argv[1])
+def load() -> None:
+    """Whatever an order may need: once confined, a process reads no more of our files."""
+    import jobs.media.parts  # noqa: F401, PLC0415  numpy takes long to load, and a child alone may not need it
+
+
+def main(order: dict[str, Any]) -> None:
     # Libraries may print; the answer has its own descriptor and everything else goes to stderr.
     answer_to = os.dup(1)
     os.dup2(2, 1)
@@ -41,8 +44,7 @@ def main() -> None:
     av.logging.set_level(None)
     die_with_parent(order["parent"])
     if order["do"] in OF_PARTS:
-        # numpy takes a third of a child's start, and most children look at a file that stays whole.
-        import jobs.media.parts  # noqa: F401, PLC0415  while files may be read
+        load()
     confine(Limits(**order["limits"]))
     answer = json.dumps(_answer(order)).encode()
     os.write(answer_to, answer)
@@ -80,7 +82,7 @@ def _carry_out(order: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
 
 
 def _of_parts(do: str, order: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
-    from jobs.media import parts  # noqa: PLC0415  see main
+    from jobs.media import parts  # noqa: PLC0415  see load
 
     if do == "cuts":
         return parts.cuts(file, order["limit_ms"], order["least_ms"])

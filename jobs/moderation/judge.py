@@ -9,7 +9,6 @@ import importlib
 import json
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,8 +29,7 @@ class Checker(Protocol):
         ...
 
 
-def main() -> None:
-    order = json.loads(sys.argv[1])
+def main(order: dict[str, Any]) -> None:
     # Libraries may print; the answer has its own descriptor and everything else goes to stderr.
     answer_to = os.dup(1)
     os.dup2(2, 1)

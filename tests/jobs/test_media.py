@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from jobs import media
-from jobs.media import children, parent
+from jobs.media import children, nursery, parent
 from jobs.media.sandbox import Limits
 from tests.jobs import media_files as make
 
@@ -224,14 +225,25 @@ def test_a_failed_poster_leaves_no_file(tmp_path):
 
 # --- the child -------------------------------------------------------------------------------------------------
 
-CONFINE = """
-import sys, json, os
-sys.path.insert(0, sys.argv.pop(1))
-del sys.argv[1]
-order = json.loads(sys.argv[1])
-from jobs.media.sandbox import *
-confined = confine(Limits(**order["limits"]))
-"""
+ANSWER = children.answer  # before a test puts another in its place
+
+
+@pytest.fixture(params=["from a nursery", "by itself"])
+def way(request, monkeypatch):
+    """Children are started in both ways everywhere."""
+    if request.param == "by itself":
+        monkeypatch.setattr(nursery, "works_here", lambda: False)
+
+
+def plant(monkeypatch, code: str) -> None:
+    """Children run this instead, once they are confined."""
+    monkeypatch.setattr(
+        children,
+        "answer",
+        lambda _, order, limits: ANSWER("tests.jobs.odd_child", {**order, "code": code}, limits),
+    )
+
+
 GOOD = json.dumps(
     {
         "ok": {
@@ -249,7 +261,7 @@ SMALL = Limits(memory_bytes=1 << 30, cpu_seconds=1, file_bytes=64 * 1024)
 
 def child(monkeypatch, code: str) -> str:
     """What the parent makes of a child that runs this instead."""
-    monkeypatch.setattr(children, "BOOT", CONFINE + code)
+    plant(monkeypatch, code)
     monkeypatch.setattr(parent, "PROBE", SMALL)
     try:
         media.probe(SAMPLES / "speech.wav", expect="audio")
@@ -276,18 +288,18 @@ def child(monkeypatch, code: str) -> str:
         ("[None for _ in iter(int, 1)]", "probe_timeout"),
     ],
 )
-def test_whatever_becomes_of_the_child_the_caller_gets_a_code(monkeypatch, code, outcome):
+def test_whatever_becomes_of_the_child_the_caller_gets_a_code(monkeypatch, way, code, outcome):
     assert child(monkeypatch, code) == outcome
 
 
 def test_a_busy_machine_condemns_no_finished_video(monkeypatch, tmp_path):
-    monkeypatch.setattr(children, "BOOT", CONFINE + "os.abort()")
+    plant(monkeypatch, "os.abort()")
     with pytest.raises(media.MediaRefused) as caught:
         media.verify_output(make.film(tmp_path / "film"), expect_ms=2000, tolerance_ms=40, expect_audio=True)
     assert caught.value.code == "probe_crashed"
 
 
-def test_a_child_that_sleeps_is_killed_by_the_clock_on_the_wall(monkeypatch):
+def test_a_child_that_sleeps_is_killed_by_the_clock_on_the_wall(monkeypatch, way):
     began = time.monotonic()
     assert child(monkeypatch, "import time; time.sleep(60)") == "probe_timeout"
     assert time.monotonic() - began < 20
@@ -295,12 +307,13 @@ def test_a_child_that_sleeps_is_killed_by_the_clock_on_the_wall(monkeypatch):
 
 def observed(monkeypatch, expression: str) -> object:
     """The value of an expression inside the confined child."""
-    monkeypatch.setattr(children, "BOOT", CONFINE + f"print(json.dumps({{'ok': {{'value': {expression}}}}}))")
+    plant(monkeypatch, f"print(json.dumps({{'ok': {{'value': {expression}}}}}))")
     return parent._ask({"do": "probe"}, SMALL)["value"]
 
 
-def test_the_child_sees_none_of_our_secrets(monkeypatch):
+def test_the_child_sees_none_of_our_secrets(monkeypatch, way):
     monkeypatch.setenv("SECRET_KEY", "hush")
+    children.close()
     names = observed(monkeypatch, "sorted(os.environ)")
     assert not [name for name in names if "SECRET" in name or "URL" in name or "KEY" in name]
 
@@ -326,7 +339,9 @@ def test_the_child_loads_no_django():
         "open('/tmp/flood', 'wb', 0).write(b'x' * 100_000) == 100_000 or [][0]",
     ],
 )
-def test_the_child_can_neither_talk_nor_start_anything_nor_flood_the_disk(monkeypatch, tmp_path, attempt):
+def test_the_child_can_neither_talk_nor_start_anything_nor_flood_the_disk(
+    monkeypatch, tmp_path, way, attempt
+):
     attempt = attempt.replace("/tmp/flood", str(tmp_path / "flood"))
     setup = f"""
 def attempt():
@@ -337,26 +352,57 @@ def attempt():
         return type(error).__name__
 """
     answer = "print(json.dumps({'ok': {'value': [confined, attempt()]}}))"
-    monkeypatch.setattr(children, "BOOT", CONFINE + setup + answer)
+    plant(monkeypatch, setup + answer)
     confined, outcome = parent._ask({"do": "probe"}, SMALL)["value"]
     assert confined
     assert outcome != "done"
 
 
-def test_the_child_dies_with_its_parent(tmp_path):
-    """kill -9 of a worker in mid-probe leaves nothing behind."""
-    note = tmp_path / "pid"
-    boot = CONFINE + f"open({str(note)!r}, 'w').write(str(os.getpid())); import time; time.sleep(60)"
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from jobs.media import children, parent;"
-        f"children.BOOT = {boot!r}; parent.probe(Path('x'), expect='audio')"
-    )
-    worker = subprocess.Popen([sys.executable, "-c", code, str(children.ROOT)])
-    wait_for(lambda: note.exists() and note.read_text())
-    pid = int(note.read_text())
+WORKER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from jobs.media import children, nursery, parent
+if sys.argv[3] == "by itself":
+    nursery.works_here = lambda: False
+order = {"do": "probe", "code": sys.argv[2]}
+children.answer("tests.jobs.odd_child", order, parent.PROBE)
+"""
+
+
+def test_the_child_dies_with_its_parent(tmp_path, request, way):
+    """kill -9 of a worker in mid-probe leaves nothing behind, no nursery either."""
+    note = tmp_path / "pids"
+    code = f"open({str(note)!r}, 'w').write(f'{{os.getpid()}} {{os.getppid()}}'); import time; time.sleep(60)"
+    how = request.node.callspec.params["way"]
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(children.ROOT), code, how])
+    wait_for(lambda: note.exists() and " " in note.read_text())
+    born = [int(pid) for pid in note.read_text().split()]
     worker.send_signal(signal.SIGKILL)
     worker.wait()
+    wait_for(lambda: not any(alive(pid) for pid in born))
+
+
+def test_a_nursery_that_was_killed_is_replaced(monkeypatch, tmp_path):
+    pid = observed(monkeypatch, "os.getppid()")
+    assert observed(monkeypatch, "os.getppid()") == pid, "one serves many children"
+    os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not alive(pid))
+    assert observed(monkeypatch, "os.getppid()") not in {pid, os.getpid()}
+
+
+def test_a_nursery_that_is_killed_under_an_order_costs_only_time(monkeypatch, tmp_path):
+    note = tmp_path / "seen"
+    first = f"import signal; seen = os.path.exists({str(note)!r}); open({str(note)!r}, 'w').close()"
+    kill = "seen or os.kill(os.getppid(), signal.SIGKILL)"
+    assert child(monkeypatch, f"{first}\n{kill}\nprint({GOOD!r})") == "believed"
+
+
+def test_many_threads_have_a_child_each(monkeypatch):
+    plant(monkeypatch, "import time; time.sleep(0.1); print(json.dumps({'ok': {'value': order['path']}}))")
+    with ThreadPoolExecutor(8) as pool:
+        asked = [str(number) for number in range(24)]
+        answers = pool.map(lambda path: parent._ask({"do": "probe", "path": path}, SMALL)["value"], asked)
+        assert list(answers) == asked
 
 
 def alive(pid: int) -> bool:
