@@ -152,7 +152,7 @@ def serve() -> None:
     name = f"operator-{secrets.token_hex(4)}@bench.example"
     client = at_console(User.objects.create_superuser(name, secrets.token_hex()))
     client.defaults["HTTP_HOST"] = "127.0.0.1"
-    pages = {"overview": reverse("admin:index")}
+    pages = {"overview": reverse("admin:index"), **others()}
     for model, page in admin.site._registry.items():
         pages |= asked(model, page)
     print(json.dumps(list(pages)), flush=True)
@@ -181,6 +181,35 @@ def timed(client: Any, address: str) -> dict[str, float]:
         times.append((time.perf_counter() - started) * 1000)
     # The session and the person are not the page's own, but they are paid for with it.
     return {"queries": count, "p50": statistics.median(times), "p95": max(times)}
+
+
+def others() -> dict[str, str]:
+    """Pages that are no list, and the ledger as somebody looks through it for one tenant or one day."""
+    from django.urls import reverse
+
+    from accounts.models import Organization
+    from billing.models import Transfer
+
+    tenant = Organization.objects.get(slug="tenant-7")
+    ledger = reverse("admin:billing_transfer_changelist")
+    newest = Transfer.objects.latest("pk")
+    day = newest.created_at.date()
+    of_day = urlencode({"created_at_from": day, "created_at_to": day})
+    first = Transfer.objects.filter(debit__organization=tenant).order_by("pk").first()
+    of_first = (
+        urlencode({name: first.created_at.date() for name in ("created_at_from", "created_at_to")})
+        if first
+        else ""
+    )
+    return {
+        "tenant": reverse("admin:tenant", args=[tenant.pk]),
+        "providers": reverse("admin:jobs_route_health"),
+        "price history": reverse("admin:price_history"),
+        "ledger of a tenant": f"{ledger}?organization=tenant-7",
+        "ledger of a tenant's job": f"{ledger}?q={newest.job_id}",
+        "ledger of the newest day": f"{ledger}?{of_day}",
+        "ledger of a tenant's oldest day": f"{ledger}?organization=tenant-7&{of_first}",
+    }
 
 
 def asked(model: Any, page: Any) -> dict[str, str]:

@@ -68,6 +68,23 @@ def test_a_job_survives_the_death_of_the(live_stack, customer, name):
     billed_once(live_stack, customer, customer.finished(job["id"]))
 
 
+def test_a_result_comes_home_after_kill_minus_nine_on_its_way(live_stack, customer):
+    job = customer.submit(customer.samples(), seed=10)
+    saving = "FROM jobs_job WHERE id = %s AND status = 'saving' AND lease_until > now()"
+    name = uuid.UUID(job["id"])
+    assert process.until(lambda: live_stack.sql(f"SELECT 1 {saving}", name), seconds=90, pause=0.01)
+    live_stack.kill("worker")
+    # As it would by itself, in minutes.
+    live_stack.sql("UPDATE jobs_job SET lease_until = now() WHERE id = %s AND status = 'saving'", name)
+    billed_once(live_stack, customer, customer.finished(job["id"]))
+    [(fence, videos)] = live_stack.sql(
+        "SELECT fence, (SELECT count(*) FROM jobs_asset WHERE job_id = j.id AND role = 'video')"
+        " FROM jobs_job j WHERE id = %s",
+        name,
+    )
+    assert (fence, videos) == (2, 1), "a second worker took it over, and kept one film"
+
+
 def test_cancel_stops_a_render_and_costs_nothing(live_stack, customer):
     job = customer.submit(customer.samples(), seed=8)
     customer.until(job["id"], lambda job: job["phase"] == "render")
