@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 
 import pytest
@@ -35,6 +36,7 @@ def fresh():
     status.kept.forget()
     yield
     status.kept.forget()
+    gc.collect()  # here, where it is expected
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ def test_the_meters_hear_of_what_is_paid(shop, order, api, settings):
     for _ in range(2):
         ask(api, order)
     drive.run_all()
-    reports = UsageReport.objects.order_by("id").values_list(
+    reports = UsageReport.objects.order_by("units").values_list(
         "unit", "units", "micros_per_unit", "amount_micros"
     )
     assert list(reports) == [("second", 1, RATE, RATE), ("second", 4, RATE, 4 * RATE)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import wave
+from datetime import timedelta
 
 import av
 import numpy as np
@@ -188,7 +189,7 @@ def test_a_process_that_dies_between_two_parts_is_followed_by_another(route, org
         patch.setattr(parts, "_queue", died)
         with pytest.raises(RuntimeError):
             parts.next_part(str(job.pk))
-    Job.objects.filter(pk=job.pk).update(lease_until=None, due_at=job.created_at)
+    Job.objects.filter(pk=job.pk).update(lease_until=None, due_at=job.created_at - timedelta(minutes=1))
     assert ("jobs.next_part", str(job.pk)) in list(sweep.due())
     drive.run_all(60)
     job.refresh_from_db()
