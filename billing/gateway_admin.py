@@ -80,7 +80,7 @@ class TopUpAdmin(RecordAdmin):
     search_fields = ["=id", "=payment", "=checkout", "=organization__id"]
     ordering = ["-created_at"]
 
-    @admin.display(description="")
+    @admin.display(description="what to do")
     def refund(self, topup: TopUp) -> str:
         if topup.status != TopUpStatus.PAID:
             return ""

@@ -9,7 +9,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,7 +16,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
-from accounts.console import Page, operator
+from accounts.console import Moment, Page, operator
 from accounts.console.lists import BIGINT_DIGITS
 from billing import price_preview, prices
 from billing.models import Price
@@ -25,9 +24,7 @@ from billing.money import format_usd
 
 
 class PriceForm(forms.ModelForm[Price]):
-    valid_from = forms.SplitDateTimeField(
-        widget=AdminSplitDateTime, required=False, help_text="Blank: now. In UTC."
-    )
+    valid_from = forms.SplitDateTimeField(widget=Moment, required=False, help_text="Blank: now. In UTC.")
 
     class Meta:
         model = Price

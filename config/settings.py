@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import django_stubs_ext
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from config.env import env, env_bool, env_choice, env_int, env_list, env_share
 
@@ -265,6 +266,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Operator's console",
     "SITE_SYMBOL": "movie",
     "DASHBOARD_CALLBACK": "jobs.overview.overview",
+    "STYLES": [lambda _request: static("css/console.css")],
     "SHOW_HISTORY": False,  # the audit record is the history
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",

@@ -120,7 +120,7 @@ class AttemptAdmin(LongList, ReadOnly, Page[Attempt]):
     organization_path = "job__organization"
     list_filter = ["status", one_of("provider", lambda: settings.PROVIDERS)]
 
-    @admin.display(description="")
+    @admin.display(description="what to do")
     def resolve(self, attempt: Attempt) -> str:
         if attempt.status != AttemptStatus.UNKNOWN:
             return ""

@@ -2,7 +2,7 @@
 
 from accounts.console.filters import DaysFilter, OrganizationFilter
 from accounts.console.lists import AFTER, KeysetList, LongList, one_of, values_of
-from accounts.console.pages import Audited, Page, ReadOnly, Table, facts, link, operator
+from accounts.console.pages import Audited, Moment, Page, ReadOnly, Table, facts, link, operator
 from accounts.console.site import ConsoleSite
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "DaysFilter",
     "KeysetList",
     "LongList",
+    "Moment",
     "OrganizationFilter",
     "Page",
     "ReadOnly",

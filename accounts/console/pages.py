@@ -6,6 +6,7 @@ import uuid
 from datetime import date
 from typing import Any, ClassVar, TypeVar
 
+from django import forms
 from django.contrib import admin
 from django.db import models, transaction
 from django.forms.models import model_to_dict
@@ -13,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import UnfoldAdminURLInputWidget
+from unfold.widgets import UnfoldAdminSplitDateTimeWidget, UnfoldAdminURLInputWidget
 
 from accounts import audit
 from accounts.models import User
@@ -22,11 +23,20 @@ Row = TypeVar("Row", bound=models.Model)
 Parent = TypeVar("Parent", bound=models.Model)
 
 
+class Moment(UnfoldAdminSplitDateTimeWidget):  # type: ignore[misc]  # theirs has no types
+    """A day and a time of it. The label of the field belongs to the day alone."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs)
+        self.widgets[1].attrs["aria-label"] = "Time of day"
+
+
 class Page(ModelAdmin, admin.ModelAdmin[Row]):  # type: ignore[misc]  # theirs is not generic
     list_per_page = 50
     list_filter_sheet = False
     formfield_overrides: ClassVar[Any] = {
         **ModelAdmin.formfield_overrides,
+        models.DateTimeField: {"form_class": forms.SplitDateTimeField, "widget": Moment},
         models.URLField: {"widget": UnfoldAdminURLInputWidget, "assume_scheme": "https"},
     }
 
