@@ -75,7 +75,7 @@ def furnish(stack: LiveStack, *, rendered: bool = False) -> World:
         path = f"/v1/webhooks/{endpoint['id']}/deliveries"
         names["endpoint"] = endpoint["id"]
         names["delivery"] = customer.http.get(path).json()["data"][0]["id"]
-    words = [made["login"], empty["login"], names["succeeded"]]
+    words = [made["login"], empty["login"], names.get("rendered", names["succeeded"])]
     code = f"from tests.gates import desk_work; desk_work.furnish(*{words!r})"
     told: dict[str, Any] = json.loads(stack.manage("shell", "-v", "0", "-c", code).splitlines()[-1])
     return World(stack, names | told["names"], told["cookies"], told["console"])
