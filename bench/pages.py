@@ -36,16 +36,16 @@ SELECT organization_id, unnest(tags), id FROM jobs_job WHERE tags <> '{}';
 INSERT INTO jobs_favourite (organization_id, user_id, job_id)
 SELECT organization_id, 1001, id FROM jobs_job WHERE right(id::text, 1) = '7';
 INSERT INTO jobs_asset (id, organization_id, job_id, role, origin, status, kind, key, filename, content_type, bytes,
-                        sha256, duration_ms, width, height, fps, has_audio, refusal, created_at)
+                        sha256, duration_ms, width, height, fps, has_audio, refusal, moderation, created_at)
 SELECT gen_random_uuid(), organization_id, id, role, 'output', 'ready', 'image', 'more/' || role || id, role || '.jpg',
-       'image/jpeg', 30000, '', 0, 480, 480, 0, false, '{}', created_at
+       'image/jpeg', 30000, '', 0, 480, 480, 0, false, '{}', '{}', created_at
 FROM jobs_job, unnest(ARRAY['poster', 'preview']) AS role WHERE status = 'succeeded';
 """
 FILES = """
 INSERT INTO jobs_asset (id, organization_id, role, origin, status, kind, key, filename, content_type, bytes, sha256,
-                        duration_ms, width, height, fps, has_audio, refusal)
+                        duration_ms, width, height, fps, has_audio, refusal, moderation)
 SELECT md5(kind)::uuid, id, '', 'upload', 'ready', kind, 'more/' || kind, kind, type, 90000, '', length, side, side, 0,
-       false, '{}'
+       false, '{}', '{}'
 FROM accounts_organization, (VALUES ('image', 'image/jpeg', 0, 512), ('audio', 'audio/wav', 9000, 0))
                             AS file (kind, type, length, side)
 """

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -53,10 +54,9 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _alone_in(user: User) -> list[Organization]:
-    owned = Member.objects.of_user(user).owners()
-    others = Member.objects.filter(organization__in=owned.values("organization")).exclude(user=user)
-    shared = set(others.values_list("organization_id", flat=True))
-    return [member.organization for member in owned if member.organization_id not in shared]
+    others = Member.objects.filter(organization=OuterRef("organization")).exclude(user=user)
+    owned = Member.objects.of_user(user).owners().filter(~Exists(others))
+    return [member.organization for member in owned]
 
 
 @login_required

@@ -24,6 +24,12 @@ FILMS = {
 }
 
 
+# What the pretending provider is told is nothing to be seen on a page.
+PLAIN = r"""
+UPDATE jobs_job SET options = options || jsonb_build_object('prompt', regexp_replace(options->>'prompt', ' \[fake.*', ''))
+WHERE organization_id = %s AND options ? 'prompt'
+"""
+
 RENDERED = (
     "Welcome to our winter sale",
     "A message to the whole team",
@@ -75,6 +81,7 @@ def furnish(stack: LiveStack, *, rendered: bool = False) -> World:
         path = f"/v1/webhooks/{endpoint['id']}/deliveries"
         names["endpoint"] = endpoint["id"]
         names["delivery"] = customer.http.get(path).json()["data"][0]["id"]
+    stack.sql(PLAIN, made["organization"])
     words = [made["login"], empty["login"], names.get("rendered", names["succeeded"])]
     code = f"from tests.gates import desk_work; desk_work.furnish(*{words!r})"
     told: dict[str, Any] = json.loads(stack.manage("shell", "-v", "0", "-c", code).splitlines()[-1])
