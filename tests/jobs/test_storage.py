@@ -6,6 +6,7 @@ import hashlib
 import socket
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from django.core.files.storage import storages
 
 from jobs import storage
+from jobs.storage.s3 import client_of
 from tests import services
 from tests.jobs.file_servers import asgi_server, wsgi_server
 
@@ -73,6 +75,14 @@ def tampered(url: str) -> str:
     """The address with one letter of its signature changed."""
     at = len(url) - 6
     return url[:at] + ("a" if url[at] != "a" else "b") + url[at + 1 :]
+
+
+def test_threads_of_a_process_share_one_client():
+    """Each new thread is otherwise a third of a second of work."""
+    services.bucket()
+    with ThreadPoolExecutor(4) as pool:
+        clients = list(pool.map(lambda _: client_of(storages["default"]), range(4)))
+    assert {id(client) for client in clients} == {id(client_of(storages["default"]))}
 
 
 # --- objects ---------------------------------------------------------------------------------------------------
