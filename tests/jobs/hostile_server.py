@@ -15,6 +15,7 @@ BOMB = gzip.compress(b"\0" * 50_000_000)
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: HostileServer
 
     def log_message(self, *args) -> None:

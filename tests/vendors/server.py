@@ -189,6 +189,7 @@ class Task:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Vendor
 
     def log_message(self, *args: Any) -> None:
