@@ -1,6 +1,6 @@
 """How long the operator's console takes at 50 thousand jobs and at 5 million jobs with 20 million transfers.
 
-    python -m bench.console [--jobs 5000000] [--folder DIR]
+    python -m bench.console [--jobs 5000000] [--folder DIR] [--only WORD ...]
 
 Two databases of one throw-away PostgreSQL are filled by `bench.seed_big`. Every list of the console is asked for as an
 operator would: its first page, a page from its middle, each value of each filter, a search. Each request runs 12 times
@@ -48,6 +48,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description="Times the console's pages on a big database.")
     options.add_argument("--jobs", type=int, default=5_000_000)
     options.add_argument("--folder", type=Path, help="Where the databases are made; kept if it is given.")
+    options.add_argument("--only", action="append", help="Of the pages those whose name has this in it.")
     options.add_argument("--child", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.child:
@@ -61,7 +62,7 @@ def main() -> None:
         postgres.start()
         redis.wait()
         small, big = (child(postgres, redis, jobs) for jobs in (SMALL, chosen.jobs))
-        report(small, big, jobs=chosen.jobs)
+        report(small, big, jobs=chosen.jobs, only=chosen.only or [""])
     finally:
         postgres.stop()
         redis.stop()
@@ -119,11 +120,12 @@ class Child:
         return json.loads(line)
 
 
-def report(small: Child, big: Child, *, jobs: int) -> None:
+def report(small: Child, big: Child, *, jobs: int, only: list[str]) -> None:
     """Page by page, one database after the other: what else the machine does falls on both."""
     print(f"\n{'page':58} {'queries':>7} {'50 k p50/p95 ms':>17} {f'{jobs:,} p50/p95 ms':>22} {'ratio':>6}")
     missed = 0
-    for page in big.pages:
+    pages = [page for page in big.pages if any(word in page for word in only)]
+    for page in pages:
         there = small.measure(page) if page in small.pages else None
         here = big.measure(page)
         ratio = here["p50"] / there["p50"] if there else float("nan")
@@ -133,9 +135,7 @@ def report(small: Child, big: Child, *, jobs: int) -> None:
         now = f"{here['p50']:.0f}/{here['p95']:.0f}"
         line = f"{page:58} {here['queries']:>7.0f} {before:>17} {now:>22} {ratio:>6.2f}"
         print(line + ("  MISSED" if bad else ""), flush=True)
-    print(
-        f"\n{len(big.pages)} pages, {missed} miss a bar ({QUERIES} queries, p95 {P95_MS} ms, {RATIO} times)"
-    )
+    print(f"\n{len(pages)} pages, {missed} miss a bar ({QUERIES} queries, p95 {P95_MS} ms, {RATIO} times)")
 
 
 def serve() -> None:

@@ -76,6 +76,16 @@ def account(kind: str, organization: str = "j.org") -> str:
     return f"4 * ({organization} - 1) + {place}"
 
 
+def id_of(what: str) -> str:
+    """An id that begins with the time of its job, as the product's do."""
+    hash_ = f"md5({what})"
+    return (
+        f"(left(j.id::text, 13) || '-7' || substr({hash_}, 1, 3) || '-8' || substr({hash_}, 4, 3)"
+        f" || '-' || substr({hash_}, 7, 12))::uuid"
+    )
+
+
+ATTEMPT, ASSET, DELIVERY = map(id_of, ("'attempt' || n || '-' || j.i", "'asset' || j.i", "'delivery' || j.i"))
 GOOD, BAD = "j.status = 'succeeded'", f"{FINAL} AND j.status <> 'succeeded'"
 # A job's transfers, in one pass over the jobs, so that the rows lie as the product writes them: by id.
 MOVES = (
@@ -163,7 +173,7 @@ def rows(jobs: int) -> Iterator[tuple[str, str]]:
     yield "billing_transfer", f"{grants} UNION ALL {TRANSFERS}"
     yield (
         "jobs_attempt",
-        "SELECT md5('attempt' || n || '-' || j.i)::uuid AS id, j.id AS job_id, n AS number, 1 + j.i % 4 AS route_id,"
+        f"SELECT {ATTEMPT} AS id, j.id AS job_id, n AS number, 1 + j.i % 4 AS route_id,"
         " (ARRAY['local', 'wavespeed', 'dashscope', 'inferencesh'])[1 + j.i % 4] AS provider, 'seed-' || n || '-' || j.i AS tag,"
         f" 'x' || n || '-' || j.i AS external_id, CASE WHEN n < last THEN 'failed' WHEN {GOOD} THEN 'succeeded'"
         " WHEN j.status = 'running' THEN 'running' ELSE 'failed' END AS status, 12000 * (j.length_ms / 1000) AS cost_micros,"
@@ -173,7 +183,7 @@ def rows(jobs: int) -> Iterator[tuple[str, str]]:
     )
     yield (
         "jobs_asset",
-        f"SELECT md5('asset' || j.i)::uuid AS id, {OF_ORG} AS organization_id, j.id AS job_id, 'video' AS role, 'output' AS origin,"
+        f"SELECT {ASSET} AS id, {OF_ORG} AS organization_id, j.id AS job_id, 'video' AS role, 'output' AS origin,"
         " 'ready' AS status, 'video' AS kind, 'seed/' || j.i AS key, 'video.mp4' AS filename, 'video/mp4' AS content_type,"
         f" 900000 + j.i % 100000 AS bytes, j.length_ms AS duration_ms, {ENDED} AS created_at FROM seed_job j WHERE {GOOD}",
     )
@@ -186,13 +196,13 @@ def rows(jobs: int) -> Iterator[tuple[str, str]]:
     fifth = f"seed_job j WHERE j.i % 5 = 0 AND {FINAL}"
     yield (
         "jobs_delivery",
-        f"SELECT md5('delivery' || j.i)::uuid AS id, {OF_ORG} AS organization_id, j.id AS job_id, 'job.' || j.status AS type,"
+        f"SELECT {DELIVERY} AS id, {OF_ORG} AS organization_id, j.id AS job_id, 'job.' || j.status AS type,"
         " 'rest' AS dialect, 'https://receiver.example/hook' AS url, 'receiver.example' AS lane, 'delivered' AS status, 1 AS tries,"
         f" 200 AS last_status, j.at AS created_at, {ENDED} AS finished_at FROM {fifth}",
     )
     yield (
         "jobs_deliverytry",
-        f"SELECT j.i AS id, md5('delivery' || j.i)::uuid AS delivery_id, j.at AS at, 200 AS status, 31 AS duration_ms FROM {fifth}",
+        f"SELECT j.i AS id, {DELIVERY} AS delivery_id, j.at AS at, 200 AS status, 31 AS duration_ms FROM {fifth}",
     )
     yield (
         "accounts_auditentry",

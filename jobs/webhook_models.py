@@ -141,6 +141,7 @@ class Delivery(models.Model):
             models.Index(
                 fields=["status", "-id"], name="delivery_by_status", condition=~Q(status="delivered")
             ),
+            models.Index(fields=["dialect", "-id"], name="delivery_by_dialect"),
         ]
 
     def __str__(self) -> str:
