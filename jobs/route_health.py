@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any
 
+from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ HOUR = timedelta(hours=1)
 MOST = 200
 MOST_UNKNOWN = 20
 MARGIN_DAYS = 30
+MARGIN_SECONDS = 60
 
 # Ids begin with their time, so the primary key bounds the hour; a partial index holds what is open. An end that a retry
 # could better is the route's error, and a lost answer as well: as jobs.dispatch counts them for the circuit.
@@ -122,7 +124,11 @@ def place(route: Health) -> str:
 
 
 def margins() -> dict[int, Line]:
-    """By route, of the last MARGIN_DAYS with today."""
+    """By route, of the last MARGIN_DAYS with today, as they were some seconds ago: a month of use is many rows."""
+    return dict(cache.get_or_set("console.margins", _margins, MARGIN_SECONDS) or {})
+
+
+def _margins() -> dict[int, Line]:
     today = timezone.now().astimezone(UTC).date()
     lines = rollups.by("route_id", today - timedelta(days=MARGIN_DAYS - 1), today, most=MOST)
     return {int(line.name): line for line in lines}
