@@ -7,6 +7,7 @@ import re
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -20,6 +21,11 @@ from tests.world import PASSWORD, at_console
 
 PAGE = "/console/jobs/attempt/routes/"
 SWITCH = "/console/jobs/attempt/routes/switch/"
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    cache.clear()
 
 
 @pytest.fixture
@@ -94,6 +100,7 @@ def test_it_costs_the_same_however_many_routes_there_are(console, org, films):
     films("", "[fake flaky=engine_failed]")
     costs = []
     for _ in range(2):
+        cache.clear()
         with CaptureQueriesContext(connection) as asked:
             console.get(PAGE)
         costs.append(len(asked))
