@@ -172,7 +172,7 @@ def floor(port: int, orders: int, rate: float, seconds: float) -> Round:
     arrivals(port)
     begun = time.time()
     command = [sys.executable, "-m", "bench.bare_asker", *map(str, (port, orders, rate, WARM_UP + seconds))]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True)
     told = json.loads(done.stdout)
     window = begun + WARM_UP, begun + WARM_UP + seconds
     late = lateness(told["due"], arrivals(port), window)
