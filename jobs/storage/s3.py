@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -126,8 +127,7 @@ class S3Backend:
 
 
 def client_of(storage: S3Storage) -> Any:
-    """
-    One client for all threads of this process, which boto3 allows.
+    """One client for all threads of this process, which boto3 allows.
 
     The storage itself keeps one a thread, and a third of a second of work goes into each: every call of an
     adapter would pay it, for each is a thread of its own.
@@ -135,16 +135,17 @@ def client_of(storage: S3Storage) -> Any:
     with _making:
         client = _clients.get(storage)
         if client is None:
-            roomy = Config(max_pool_connections=CONNECTIONS)
-            storage.client_config = storage.client_config.merge(roomy)
-            client = _clients[storage] = storage.connection.meta.client
+            # A copy has no connection yet; the storage's own may be of the process that this one was forked from.
+            twin = copy(storage)
+            twin.client_config = twin.client_config.merge(Config(max_pool_connections=CONNECTIONS))
+            client = _clients[storage] = twin.connection.meta.client
             weakref.finalize(storage, client.close)
         return client
 
 
 def _forget() -> None:
     """A forked child shares no socket with its parent."""
-    global _making  # noqa: PLW0603 -- another thread may have held it when the process forked
+    global _making  # noqa: PLW0603  another thread may have held it when the process forked
     _clients.clear()
     _making = threading.Lock()
 

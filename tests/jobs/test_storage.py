@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import time
 import uuid
@@ -83,6 +84,16 @@ def test_threads_of_a_process_share_one_client():
     with ThreadPoolExecutor(4) as pool:
         clients = list(pool.map(lambda _: client_of(storages["default"]), range(4)))
     assert {id(client) for client in clients} == {id(client_of(storages["default"]))}
+
+
+def test_a_forked_process_makes_a_client_of_its_own():
+    """Two processes on one connection would read each other's answers."""
+    services.bucket()
+    parents = client_of(storages["default"])
+    pid = os.fork()
+    if pid == 0:
+        os._exit(client_of(storages["default"]) is parents)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 # --- objects ---------------------------------------------------------------------------------------------------
