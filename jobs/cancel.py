@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from celery import shared_task
 from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.tenancy import Caller
-from jobs import chain, parts, poll, settle
+from jobs import chain, gallery, parts, poll, settle
 from jobs.dispatch import CANCELED, give_up
 from jobs.errors import Conflict
 from jobs.events import append
@@ -43,6 +44,19 @@ def cancel(caller: Caller, job: Job) -> Job:
     if job.final and job.status != Status.CANCELED:
         raise Conflict("job_ended", f"The job has already {job.status}.")
     return job
+
+
+def cancel_and_delete(caller: Caller, job: Job) -> bool:
+    """Cancel a job, and delete it where that ended it: in one commit, so that nobody sees it canceled in between.
+
+    False for one that renders, which is canceled and can be deleted when it has ended, and for one that had ended.
+    """
+    with transaction.atomic():
+        if cancel_waiting(job):
+            return bool(gallery.hide(caller, [job.pk]))
+    with suppress(Conflict):  # it ended in this very moment
+        cancel(caller, job)
+    return False
 
 
 def cancel_waiting(job: Job) -> bool:

@@ -27,19 +27,25 @@ GRACE = timedelta(hours=1)
 
 def delete_jobs(caller: Caller, ids: list[UUID]) -> int:
     """Delete finished jobs and their output files; how many. Unknown, foreign and unfinished ids are passed over."""
+    gone = hide(caller, ids)
+    drop(Asset.objects.live().filter(job_id__in=gone))
+    return len(gone)
+
+
+def hide(caller: Caller, ids: list[UUID]) -> list[UUID]:
+    """The half of it that the database holds: those of the jobs that had ended, gone for every reader."""
     organization = caller.organization
     rows = Job.objects.for_org(organization).visible().filter(pk__in=ids, status__in=FINAL)
     with transaction.atomic():
         chosen = list(rows.select_for_update().order_by("pk"))
-        Job.objects.filter(pk__in=[job.pk for job in chosen]).update(deleted_at=Now())
+        gone = [job.pk for job in chosen]
+        Job.objects.filter(pk__in=gone).update(deleted_at=Now())
         for job in chosen:
             audit.record(
                 "job.delete", by=caller, target=job, before={"model": job.model, "status": job.status}
             )
-    gone = [job.pk for job in chosen]
-    snapshots.renew(organization.pk, *gone)
-    drop(Asset.objects.live().filter(job_id__in=gone))
-    return len(gone)
+        snapshots.renew(organization.pk, *gone)
+    return gone
 
 
 def in_use(organization: Organization) -> set[str]:

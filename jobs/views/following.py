@@ -44,6 +44,7 @@ AGAIN = b"retry: 2000\n\n"
 LATER = b"retry: 15000\n\ndata: changed\n\n"
 CHANGED = b"data: changed\n\n"
 CLIP_SECONDS = 900
+RENDERING = frozenset({Status.RUNNING, Status.SAVING})
 SHOWN_WORDS = {"image": "picture", "audio": "voice"}
 
 
@@ -94,11 +95,15 @@ def _end(job: Job, outputs: list[Asset]) -> dict[str, Any]:
 
 
 def _clips(job: Job) -> int:
-    """How many clips can be played already."""
+    """How many clips can be played already, while there is no film."""
+    done = _made(job) if job.status in RENDERING else 0
+    return done if done and _streaming(job.pk) else 0
+
+
+def _made(job: Job) -> int:
+    """How many clips are finished. They stay a while after the end: who plays them may ask for one just then."""
     done = job.detail.get("clip")
-    if job.status not in {Status.RUNNING, Status.SAVING} or not isinstance(done, int) or not done:
-        return 0
-    return done if _streaming(job.pk) else 0
+    return done if isinstance(done, int) and job.status in {*RENDERING, Status.SUCCEEDED} else 0
 
 
 def _streaming(job_id: UUID) -> Attempt | None:
@@ -110,7 +115,7 @@ def _streaming(job_id: UUID) -> Attempt | None:
 def clip_address(job: Job, index: int) -> str | None:
     """A short-lived address of one finished clip; None while there is none."""
     attempt = _streaming(job.pk)
-    if attempt is None or not 0 <= index < _clips(job):
+    if attempt is None or attempt.cleared or not 0 <= index < _made(job):
         return None
     key = f"{workspace_prefix(attempt)}/{clip_name(index)}"
     return here(storage.signed_get(key, seconds=CLIP_SECONDS, content_type="video/mp4"))
@@ -231,7 +236,7 @@ def _read(organization_id: UUID, job_id: UUID) -> Look | None:
             return None
         told = state(seen)
         news = {name: value for name, value in told.items() if name != "seconds"}
-        rendering = seen.job.status in {Status.RUNNING, Status.SAVING}
+        rendering = seen.job.status in RENDERING
         return Look(frame(told), news, rendering, seen.job.final)
     finally:
         let_go()

@@ -213,6 +213,11 @@ def test_finished_clips_are_given_while_later_ones_are_made(alice_browser, charl
     assert found.status_code == 302
     assert alice_browser.get(f"/studio/jobs/{job.pk}/clips/1").status_code == 409  # not there yet
     assert charlie_browser.get(address).status_code == 404
+    Job.objects.filter(pk=job.pk).update(status="succeeded")
+    assert alice_browser.get(address).status_code == 302  # asked for by a player that does not know it yet
+    job.attempts.update(cleared=True)
+    assert alice_browser.get(address).status_code == 409
+    Job.objects.filter(pk=job.pk).update(status="running")
     job.attempts.update(provider="fake")  # which leaves no clips with us
     assert alice_browser.get(f"/studio/jobs/{job.pk}").json()["ready"] == 0
 

@@ -350,6 +350,23 @@ def test_delete_cancels_what_still_waits(wave, org, inputs):
     assert balance(org) == (20_000_000, 0)
 
 
+def test_a_waiting_prediction_is_canceled_and_deleted_in_one_commit_or_not_at_all(
+    wave, org, inputs, monkeypatch
+):
+    name = wave.post(S2V, inputs).json()["data"]["id"]
+
+    def broken(*_args, **_fields):
+        raise OSError("a connection that was cut between the two")
+
+    wave.client.raise_request_exception = False
+    with monkeypatch.context() as broke:
+        broke.setattr("jobs.gallery.audit.record", broken)
+        assert wave.post("/api/v3/predictions/delete", {"ids": [name]}).status_code == 500
+    assert Job.objects.get().status == Status.QUEUED
+    assert balance(org)[1] > 0  # its hold
+    assert wave.post("/api/v3/predictions/delete", {"ids": [name]}).json()["data"] == {"deleted_count": 1}
+
+
 def test_delete_stops_what_already_renders_and_keeps_it_to_look_at(wave, org, inputs):
     name = wave.post(S2V, {**inputs, "prompt": "[fake stall]"}).json()["data"]["id"]
     drive.step()

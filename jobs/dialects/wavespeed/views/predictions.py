@@ -12,14 +12,14 @@ from rest_framework.response import Response
 
 from accounts.auth import needs
 from jobs import gallery
-from jobs.cancel import cancel
+from jobs.cancel import cancel_and_delete
 from jobs.dialects.wavespeed import predictions
 from jobs.dialects.wavespeed.views.base import View, known_model, success
 from jobs.dialects.wavespeed.wire import bodies as wire
 from jobs.dialects.wavespeed.wire.models import slug_of
 from jobs.dialects.wavespeed.wire.predictions import statuses, timed_out
 from jobs.dialects.wavespeed.wire.submissions import submission
-from jobs.errors import Conflict, NotFound
+from jobs.errors import NotFound
 from jobs.models import Job
 from jobs.states import OPEN
 from jobs.submit import submit
@@ -91,11 +91,6 @@ class Delete(View):
 
     def post(self, request: Request) -> Response:
         ids = wire.ids(self.body)
-        for job in (
-            Job.objects.for_org(self.caller.organization).visible().filter(pk__in=ids, status__in=OPEN)
-        ):
-            try:
-                cancel(self.caller, job)
-            except Conflict:
-                continue  # it ended in this very moment, so it can be deleted
-        return success({"deleted_count": gallery.delete_jobs(self.caller, ids)})
+        jobs = Job.objects.for_org(self.caller.organization).visible().filter(pk__in=ids, status__in=OPEN)
+        canceled = sum(cancel_and_delete(self.caller, job) for job in jobs)
+        return success({"deleted_count": canceled + gallery.delete_jobs(self.caller, ids)})
