@@ -30,7 +30,6 @@ from providers.models import Route
 KEPT_SECONDS = 5.0
 LONG_WAIT = timedelta(minutes=10)
 HOUR = timedelta(hours=1)
-PROBE_KEY = "status/probe"
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,9 @@ class Part:
 
 
 class Kept:
-    """The last answer, shared by the threads of this process."""
+    """The last answer, shared by the threads of this process. One of them looks anew; a part that hangs holds only it
+    up, the others are told what was found before.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -52,14 +53,17 @@ class Kept:
         self.answer: dict[str, Any] = {}
 
     def get(self, look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        with self.lock:
-            if time.monotonic() >= self.until:
-                self.answer = look()
-                self.until = time.monotonic() + KEPT_SECONDS
-            return self.answer
+        if time.monotonic() >= self.until and self.lock.acquire(blocking=not self.answer):
+            try:
+                if time.monotonic() >= self.until:
+                    self.answer = look()
+                    self.until = time.monotonic() + KEPT_SECONDS
+            finally:
+                self.lock.release()
+        return self.answer
 
     def forget(self) -> None:
-        self.until = 0.0
+        self.until, self.answer = 0.0, {}
 
 
 kept = Kept()
@@ -105,20 +109,12 @@ def _servers() -> list[Part]:
         Part("Website and API", "This page answered."),
         _part("Database", database, database_answers()),
         _part("Live updates", redis, redis_answers()),
-        _part("Files", files, _storage_answers()),
+        _part("Files", files, storage.answers()),
     ]
 
 
 def _part(name: str, words: str, works: bool) -> Part:  # noqa: FBT001  reads well where it is called
     return Part(name, words) if works else Part(name, words, "Away", "bad")
-
-
-def _storage_answers() -> bool:
-    try:
-        storage.exists(PROBE_KEY)
-    except storage.StorageUnavailable:
-        return False
-    return True
 
 
 def _work() -> list[Part]:

@@ -24,6 +24,7 @@ __all__ = [
     "SignedPut",
     "StorageUnavailable",
     "Workspace",
+    "answers",
     "asset_id_of",
     "asset_url",
     "backend",
@@ -68,6 +69,11 @@ def fetch(key: str, dest: Path) -> None:
 def open(key: str) -> BinaryIO:  # noqa: A001  storage.open reads as it should
     """An object as a stream of bytes; the caller closes it."""
     return backend().open(checked(key))
+
+
+def answers() -> bool:
+    """Whether the store is there; known within a few seconds, also of one that takes a question and says nothing."""
+    return backend().answers()
 
 
 def exists(key: str) -> bool:

@@ -21,7 +21,10 @@ class SignedPut:
 
 
 class Backend(Protocol):
-    """A missing object is FileNotFoundError (None for `size`), any other trouble StorageUnavailable."""
+    """A missing object is FileNotFoundError (None for `size`), any other trouble StorageUnavailable.
+
+    `answers` raises nothing and has no patience.
+    """
 
     def put(self, key: str, path: Path, content_type: str) -> None: ...
 
@@ -30,6 +33,8 @@ class Backend(Protocol):
     def open(self, key: str) -> BinaryIO: ...
 
     def size(self, key: str) -> int | None: ...
+
+    def answers(self) -> bool: ...
 
     def delete(self, keys: Iterable[str]) -> None: ...
 

@@ -68,6 +68,13 @@ class FileBackend:
         except FileNotFoundError:
             return None
 
+    def answers(self) -> bool:
+        try:
+            self.size("status/probe")
+        except StorageUnavailable:
+            return False
+        return True
+
     def delete(self, keys: Iterable[str]) -> None:
         with _errors():
             for key in keys:

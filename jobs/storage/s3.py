@@ -26,10 +26,19 @@ MISSING = {"404", "NoSuchKey", "NotFound"}
 MAX_SECONDS = 7 * 24 * 3600
 # DeleteObjects takes this many keys.
 BATCH = 1000
-# Connections that one process keeps open to one store.
-CONNECTIONS = 32
+# Connections that one process keeps open to one store. A request of a page may wait for a store that hangs, so not for
+# minutes, as botocore would; what the operator's own configuration says comes before this.
+PATIENT = Config(
+    max_pool_connections=32,
+    connect_timeout=5,
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
+HASTY = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+PROBE_KEY = "status/probe"
 
-_clients: weakref.WeakKeyDictionary[S3Storage, Any] = weakref.WeakKeyDictionary()
+# By storage, and whether in haste.
+_clients: weakref.WeakKeyDictionary[S3Storage, dict[bool, Any]] = weakref.WeakKeyDictionary()
 _making = threading.Lock()
 
 
@@ -72,6 +81,17 @@ class S3Backend:
                 return int(self._client.head_object(**self._object(key))["ContentLength"])
         except FileNotFoundError:
             return None
+
+    def answers(self) -> bool:
+        client = client_of(self._storage, hasty=True)
+        try:
+            with _errors(PROBE_KEY):
+                client.head_object(**self._object(PROBE_KEY))
+        except FileNotFoundError:
+            return True
+        except StorageUnavailable:
+            return False
+        return True
 
     def delete(self, keys: Iterable[str]) -> None:
         rest = iter(keys)
@@ -126,21 +146,22 @@ class S3Backend:
             return str(self._signer.generate_presigned_url(operation, Params=wanted, ExpiresIn=life))
 
 
-def client_of(storage: S3Storage) -> Any:
-    """One client for all threads of this process, which boto3 allows.
+def client_of(storage: S3Storage, *, hasty: bool = False) -> Any:
+    """One client for all threads of this process, which boto3 allows; `hasty` is another that waits for nothing.
 
     The storage itself keeps one a thread, and a third of a second of work goes into each: every call of an
     adapter would pay it, for each is a thread of its own.
     """
     with _making:
-        client = _clients.get(storage)
-        if client is None:
+        clients = _clients.setdefault(storage, {})
+        if hasty not in clients:
             # A copy has no connection yet; the storage's own may be of the process that this one was forked from.
             twin = copy(storage)
-            twin.client_config = twin.client_config.merge(Config(max_pool_connections=CONNECTIONS))
-            client = _clients[storage] = twin.connection.meta.client
-            weakref.finalize(storage, client.close)
-        return client
+            config = PATIENT.merge(twin.client_config)
+            twin.client_config = config.merge(HASTY) if hasty else config
+            clients[hasty] = twin.connection.meta.client
+            weakref.finalize(storage, clients[hasty].close)
+        return clients[hasty]
 
 
 def _forget() -> None:

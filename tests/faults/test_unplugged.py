@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import re
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from botocore.config import Config
 from django.db import connection
 
 from accounts import shortcut
@@ -62,11 +64,8 @@ def no_redis(settings, monkeypatch):
 
 @pytest.fixture
 def no_store(settings):
-    def unplug():
-        gone = {**settings.S3_STORAGE["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}
-        gone["client_config"] = Config(connect_timeout=1, retries={"max_attempts": 0})
-        for name in ("signature_version", "addressing_style"):
-            gone.pop(name)
+    def unplug(address="http://127.0.0.1:9"):
+        gone = {**settings.S3_STORAGE["OPTIONS"], "endpoint_url": address}
         settings.STORAGES = {**settings.STORAGES, "default": {**settings.S3_STORAGE, "OPTIONS": gone}}
 
     return unplug
@@ -108,6 +107,35 @@ def test_without_the_store(alice_browser, things, video, no_store):  # noqa: F81
     no_store()
     walk(alice_browser, things, video)
     assert "Files: away. Uploads and finished videos." in told(alice_browser)
+
+
+def test_a_store_that_takes_questions_and_says_nothing(alice_browser, no_store):
+    """botocore itself would wait for minutes, and ask again."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        no_store(f"http://127.0.0.1:{mute.getsockname()[1]}")
+        assert "Files: away." in told(alice_browser)
+        mute.setblocking(False)
+        mute.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            mute.accept()
+
+
+def test_a_part_that_hangs_holds_up_one_thread_only():
+    shown, asked, let_go = status.Kept(), threading.Event(), threading.Event()
+    shown.get(lambda: {"summary": "before"})
+    shown.until = 0.0
+
+    def hangs() -> dict[str, str]:
+        asked.set()
+        let_go.wait(60)
+        return {"summary": "after"}
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(shown.get, hangs)
+        assert asked.wait(60)
+        assert shown.get(hangs) == {"summary": "before"}
+        let_go.set()
+        assert first.result() == {"summary": "after"} == shown.get(hangs)
 
 
 def test_without_a_provider(alice_browser, things, video):  # noqa: F811  the fixture above
