@@ -34,7 +34,9 @@ async def ask(port: int, orders: int, rate: float, seconds: float) -> dict[str, 
             await asyncio.sleep(at - time.time())
             due.setdefault(name, []).append(at)
             async with room:
-                client = idle.pop() if idle else httpx.AsyncClient(verify=tls, trust_env=False, timeout=PATIENCE)
+                client = (
+                    idle.pop() if idle else httpx.AsyncClient(verify=tls, trust_env=False, timeout=PATIENCE)
+                )
                 answer = await client.get(f"http://127.0.0.1:{port}/api/v3/predictions/{name}/result")
                 assert answer.json()["data"]["status"] == "processing"
                 idle.append(client)
