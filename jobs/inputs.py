@@ -35,9 +35,20 @@ def _article(kind: str) -> str:
 FACTS = ("content_type", "bytes", "width", "height")
 
 
+SOUND = "has_audio"
+
+
 def as_json(asset: Asset) -> dict[str, Any]:
-    """An input of a job: our file, and what routes are chosen by."""
-    return {"asset": str(asset.pk), **{name: getattr(asset, name) for name in FACTS}}
+    """An input of a job: our file, what routes are chosen by, and whether it sounds."""
+    return {"asset": str(asset.pk), SOUND: asset.has_audio, **{name: getattr(asset, name) for name in FACTS}}
+
+
+def sounds(job: Job) -> bool:
+    """Whether its film must sound: a voice was given, or a clip that has sound."""
+    wanted = catalogue.model(job.model).inputs
+    return any(
+        wanted[role].kind == "audio" or source.get(SOUND, False) for role, source in job.inputs.items()
+    )
 
 
 def given_files(organization: Organization, job: Job) -> dict[str, Asset]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import shared_task
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from jobs import chain, media, settle
@@ -42,25 +42,30 @@ def next_part(job_id: str) -> None:
             continue
         done = job.attempts.filter(status=AttemptStatus.SUCCEEDED).latest("number")
         try:
-            if "picture" not in done.result:
-                _bring_home(done, job)
+            with leases.kept(job, seconds=LEASE_SECONDS, given=Q(status=Status.RUNNING)) as claim:
+                if "picture" not in done.result:
+                    _bring_home(done, job, claim)
+        except leases.Lost:
+            log.info("a part of %s is brought home by somebody else", job.pk, extra={"job": job.pk})
         except Exception as error:  # noqa: BLE001  sorted there
             settle.not_saved(job, done, error)
         else:
             _queue(job, done)
 
 
-def _bring_home(done: Attempt, job: Job) -> None:
+def _bring_home(done: Attempt, job: Job, claim: leases.Kept) -> None:
     with tempfile.TemporaryDirectory(prefix="voicereel-part-") as name:
         folder = Path(name)
         film = folder / "film"
         output = next(output for output in done.result["outputs"] if output["kind"] == "video")
         settle.bring(done, output, film)
+        claim.require()
         length = chain.length_ms(done, job)
         # Its sound is not used: the whole voice goes over all parts.
         media.verify_output(
             film, expect_ms=length, tolerance_ms=settle.LENGTH_TOLERANCE_MS, expect_audio=False
         )
+        claim.require()
         result = chain.keep(done, film, folder)
     Attempt.objects.filter(pk=done.pk).update(result=result)
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from billing.models import Unit
@@ -31,6 +31,8 @@ from providers.registry import adapter
 
 log = logging.getLogger(__name__)
 
+# Of orders whose answer is not known, or may never be.
+UNANSWERED = frozenset({AttemptStatus.UNKNOWN, AttemptStatus.CREATED})
 # What one process claims of lost orders, and for how long.
 BATCH = 200
 LEASE_SECONDS = 60
@@ -181,7 +183,7 @@ def _lost(attempt: Attempt) -> Lost:
     )
     # Ids begin with their time: the primary key finds those since then, with a minute for clocks that differ.
     since = UUID(int=(attempt.pk.int >> 80) - 60_000 << 80)
-    waiting = others.filter(status__in=[AttemptStatus.UNKNOWN, AttemptStatus.CREATED]).exclude(pk=attempt.pk)
+    waiting = others.filter(status__in=UNANSWERED).exclude(pk=attempt.pk)
     return Lost(
         tag=attempt.tag,
         model=model,
@@ -201,12 +203,18 @@ def bring_forward(attempt: Attempt, callback: Callback) -> None:
     # One that is being asked about is asked once more: that answer may have left before this call.
     later = Q(due_at__gt=Now()) | Q(lease_until__gt=Now())
     rows.filter(later, status__in=ATTEMPT_POLLED, external_id=callback.external_id).update(due_at=Now())
-    rows.filter(status=AttemptStatus.UNKNOWN).update(due_at=Now(), claimed_id=callback.external_id)
+    # Still `created`: the answer is on its way, or whoever waited for it died, and nobody calls a second time.
+    rows.filter(status__in=UNANSWERED).update(due_at=Now(), claimed_id=callback.external_id)
+
+
+def _unanswered(attempt: Attempt) -> QuerySet[Attempt]:
+    """The row, while it is ours to resolve: its job may have ended while the provider was asked."""
+    return Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence, status__in=UNANSWERED)
 
 
 def _still_unknown(attempt: Attempt) -> None:
     wait = settings.RETRY_STEP * 2 ** min(attempt.poll_failures, 7)
-    Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence).update(
+    _unanswered(attempt).update(
         status=AttemptStatus.UNKNOWN,
         due_at=Now() + wait,
         lease_until=None,
@@ -218,7 +226,7 @@ def _resolved(attempt: Attempt, external_id: str | None) -> None:
     if external_id is None:
         give_up(attempt, Failure("provider_unavailable", PUBLIC_FAILURE, retryable=True))
         return
-    Attempt.objects.filter(pk=attempt.pk, fence=attempt.fence).update(
+    _unanswered(attempt).update(
         status=AttemptStatus.SUBMITTED,
         external_id=external_id,
         submitted_at=Now(),

@@ -12,7 +12,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -66,7 +66,10 @@ def prepare(job_id: str) -> None:
     due = Job.objects.filter(pk=job_id, status=Status.PREPARING, due_at__lte=Now())
     for job in leases.claim(due.select_related("organization"), seconds=LEASE_SECONDS):
         try:
-            length_ms = _bring_inputs(job)
+            with leases.kept(job, seconds=LEASE_SECONDS, given=Q(status=Status.PREPARING)) as claim:
+                length_ms = _bring_inputs(job, claim)
+        except leases.Lost:
+            log.info("%s is prepared by somebody else, or ended", job.pk, extra={"job": job.pk})
         except Unfit as unfit:
             if unfit.failure.retryable and job.tries + 1 < TRIES and unfit.failure != NOT_UPLOADED:
                 _try_again(job)
@@ -83,12 +86,13 @@ def _try_again(job: Job) -> None:
     )
 
 
-def _bring_inputs(job: Job) -> int:
-    """Every input as a ready Asset of ours; returns the milliseconds to bill. Raises Unfit."""
+def _bring_inputs(job: Job, claim: leases.Kept) -> int:
+    """Every input as a ready Asset of ours; returns the milliseconds to bill. Raises Unfit and leases.Lost."""
     model = catalogue.model(job.model)
     inputs = dict(job.inputs)
     length_ms = 0
     for role, source in job.inputs.items():
+        claim.require()
         wanted = model.inputs[role]
         kind = cast(Kind, wanted.kind)
         asset = (
@@ -103,7 +107,6 @@ def _bring_inputs(job: Job) -> int:
         inputs[role] = as_json(asset)
         # Saved input by input: a worker that dies here does not make the next one fetch again.
         Job.objects.filter(pk=job.pk, fence=job.fence).update(inputs=inputs)
-        leases.renew(job, seconds=LEASE_SECONDS)
         if role == model.length_from:
             length_ms = asset.duration_ms
     return length_ms

@@ -18,7 +18,7 @@ from typing import Any
 from celery import shared_task
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,7 +26,7 @@ from billing import ledger
 from billing.outbox import Use
 from billing.quotes import Quote
 from billing.rollups import NO_ROUTE, Made
-from jobs import chain, fetch, media, notices, notify, storage
+from jobs import chain, fetch, inputs, media, notices, notify, storage
 from jobs.events import transition
 from jobs.gallery import workspace_prefix
 from jobs.media.results import Kind
@@ -46,8 +46,6 @@ SAVE_LEASE_SECONDS = 180
 SAVE_TRIES = 8
 # The pause between two tries doubles so often at most: with the usual step to 17 minutes.
 MOST_DOUBLINGS = 9
-# Joining parts decodes and encodes all of them.
-JOIN_LEASE_SECONDS = 3600
 # A container may round its last frame or its last audio packet; more than this is a wrong result.
 LENGTH_TOLERANCE_MS = 250
 OUTPUT_MAX_BYTES = 2 * 1024**3
@@ -92,7 +90,10 @@ def save(job_id: str) -> None:
     for job in leases.claim(due.select_related("organization"), seconds=SAVE_LEASE_SECONDS):
         attempt = job.attempts.filter(status=AttemptStatus.SUCCEEDED).latest("number")
         try:
-            saved = _copy_outputs(job, attempt)
+            with leases.kept(job, seconds=SAVE_LEASE_SECONDS, given=Q(status=Status.SAVING)) as claim:
+                saved = _copy_outputs(job, attempt, claim)
+        except leases.Lost:
+            log.info("%s is saved by somebody else, or ended", job.pk, extra={"job": job.pk})
         except Withheld:
             end(job, Status.FAILED, WITHHELD, fence=job.fence)
         except Exception as error:  # noqa: BLE001  sorted there
@@ -146,22 +147,25 @@ def _still_kept(attempt: Attempt) -> bool:
     return Attempt.objects.filter(pk=attempt.pk, finished_at__gt=Now() - kept).exists()
 
 
-def _copy_outputs(job: Job, attempt: Attempt) -> list[Saved]:
-    """The video, checked, with a poster and a preview made of it, all in our storage."""
+def _copy_outputs(job: Job, attempt: Attempt, claim: leases.Kept) -> list[Saved]:
+    """The video, checked, with a poster and a preview made of it, all in our storage. Raises leases.Lost."""
     outputs: list[dict[str, Any]] = attempt.result["outputs"]
     with tempfile.TemporaryDirectory(prefix="voicereel-save-") as folder:
         files = {role: Path(folder) / role for role in SUFFIX}
         video = files["video"]
         output = next(output for output in outputs if output["kind"] == "video")
         if attempt.part:
-            leases.renew(job, seconds=JOIN_LEASE_SECONDS)
             last = Path(folder) / "last"
             bring(attempt, output, last)
+            claim.require()
             chain.join(job, last, Path(folder), video)
         else:
             bring(attempt, output, video)
+        claim.require()
         probes = _looked_at(job, files)
+        claim.require()
         judged = _judged(job, video, said=_provider_flagged(job, attempt))
+        claim.require()
         return [Saved(role, _store(job, role, path, probes[role], judged)) for role, path in files.items()]
 
 
@@ -198,7 +202,7 @@ def _looked_at(job: Job, files: dict[str, Path]) -> dict[str, media.Probe]:
 
     def checked() -> media.Probe:
         return media.verify_output(
-            video, expect_ms=job.length_ms, tolerance_ms=LENGTH_TOLERANCE_MS, expect_audio=True
+            video, expect_ms=job.length_ms, tolerance_ms=LENGTH_TOLERANCE_MS, expect_audio=inputs.sounds(job)
         )
 
     def made(make: Callable[[Path, Path], None], role: str, kind: Kind) -> media.Probe:

@@ -12,7 +12,8 @@ from jobs.gallery import clear_workspaces, drop, expire_assets
 from jobs.models import Asset, Attempt, Job, JobEvent
 from jobs.states import Status
 from jobs.submit import submit
-from providers.models import FakeTask, Route
+from providers.fake.adapter import FakeAdapter
+from providers.models import FakeTask, ProviderAccount, Route
 from tests.jobs import drive
 
 PRICE = 4 * 30_000
@@ -69,6 +70,21 @@ def test_a_provider_that_lies_about_its_result_is_not_paid_for(funded, caller, l
     assert (job.status, job.error_code) == (Status.FAILED, "output_unusable")
     assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
     assert not Asset.objects.filter(job=job).exists()
+
+
+@pytest.mark.parametrize(
+    ("sounding", "prompt", "status"),
+    [(False, "[fake lie=mute]", "succeeded"), (True, "", "succeeded"), (True, "[fake lie=mute]", "failed")],
+)
+def test_a_film_sounds_where_its_motion_clip_does(funded, caller, sounding, prompt, status):
+    drive.fake_route(funded, model="wan-2.2-animate")
+    clip = drive.asset(funded, "video")
+    Asset.objects.filter(pk=clip.pk).update(has_audio=sounding)
+    inputs = {"image": str(drive.asset(funded, "image").pk), "video": str(clip.pk)}
+    options = {"prompt": prompt, "seed": 7}
+    order = drive.JobRequest(model="wan-2.2-animate", inputs=inputs, options=options, dialect="rest")
+    job = ended(submit(caller, order))
+    assert (job.status, job.error_code) == (status, "" if status == "succeeded" else "output_unusable")
 
 
 def test_a_retryable_failure_goes_to_the_next_route_and_no_further(funded, caller):
@@ -195,6 +211,22 @@ def test_a_job_past_its_deadline_expires_free(funded, caller, settings):
     job.refresh_from_db()
     assert job.status == Status.EXPIRED
     assert FakeTask.objects.get().canceled
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
+
+
+def test_what_cannot_be_stopped_at_the_deadline_is_booked_as_our_cost(funded, caller, settings, monkeypatch):
+    async def runs_on(self, external_id: str) -> bool:
+        return False
+
+    monkeypatch.setattr(FakeAdapter, "cancel", runs_on)
+    account = ProviderAccount.objects.create(provider="fake", name="dear")
+    Route.objects.filter(organization=funded).update(account=account, cost_micros_per_second=1000)
+    settings.JOB_LIFE_SECONDS = -1
+    job = submit(caller, drive.request(funded, "[fake stall]"))
+    drive.step()
+    expire(str(job.pk))
+    attempt = job.attempts.get()
+    assert (attempt.status, attempt.error_code, attempt.cost_micros) == ("canceled", "expired", 4000)
     assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
 
 

@@ -166,6 +166,22 @@ def test_after_the_deadline_nothing_is_ordered_anew(console, lost, org):
     assert ledger.balance(org).held_micros == 0
 
 
+@pytest.mark.parametrize("fenced", [True, False])
+@pytest.mark.parametrize("found", [None, "theirs"])
+def test_a_find_on_its_way_wakes_no_attempt_of_a_job_that_expired(lost, found, fenced):
+    """It would hold the account's place for ever, and nobody could say what became of it."""
+    drive.hurry()
+    (claimed,) = drive.poll.claim_unknown()
+    Job.objects.update(deadline_at="2020-01-01T00:00:00Z")
+    expire(str(lost.job_id))
+    if not fenced:
+        claimed.fence = Attempt.objects.get().fence
+    drive.poll._still_unknown(claimed)
+    drive.poll._resolved(claimed, found)
+    assert (status(lost.job), status(lost)) == ("expired", "canceled")
+    assert drive.poll.claim_unknown() == []
+
+
 def test_a_video_placed_just_before_the_job_expires_is_kept(console, lost):
     Job.objects.update(deadline_at="2020-01-01T00:00:00Z")
     FakeTask.objects.update(created_at="2020-01-01T00:00:00Z")

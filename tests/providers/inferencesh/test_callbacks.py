@@ -6,12 +6,14 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import Client
 from django.utils import timezone
 
 from jobs.models import Attempt
 from jobs.states import Status
 from jobs.submit import submit
+from providers.registry import adapter
 from tests.jobs import drive
 from tests.providers.conformance.stands import standing
 
@@ -80,6 +82,21 @@ def test_a_lost_order_is_found_by_its_call(stand, lost):
     lost.refresh_from_db()
     assert lost.status == Status.SUCCEEDED
     assert stand.orders() == 1
+
+
+def test_a_call_that_came_before_anybody_missed_the_order_is_kept(stand, caller):
+    """The dispatcher died with the answer; the vendor calls once, long before the attempt counts as an orphan."""
+    job = submit(caller, stand.request())
+    start = drive.dispatch.pick()
+    provider = adapter(start.attempt.provider, start.attempt.account_id)
+    async_to_sync(provider.submit)(drive.dispatch.make_order(start))
+    assert call(stand) == 204
+    drive.orphan(start.attempt)
+    Attempt.objects.update(lease_until=None)
+    drive.run_all(seconds=60)
+    job.refresh_from_db()
+    assert job.status == Status.SUCCEEDED
+    assert stand.orders() == job.attempts.count() == 1
 
 
 def test_a_call_that_names_another_task_is_not_believed(stand, lost, caller):
