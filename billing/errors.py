@@ -18,6 +18,7 @@
     │   ├── GatewayOff         payments_off          no keys are set: credit comes from the operator
     │   ├── GatewayAway        payments_away         no answer: it may have happened; look, then ask again
     │   ├── GatewayBusy        payments_busy         nothing happened; ask again later
+    │   ├── GatewayDenied      payments_denied       nothing happened: the operator mends our key
     │   ├── PaymentDeclined    payment_declined      another card
     │   │   └── AuthenticationNeeded                 payment_authentication: the cardholder must be there
     │   └── GatewayRefused     payments_refused      our request was wrong: a person must look
@@ -147,6 +148,14 @@ class GatewayBusy(GatewayError):
     def __init__(self) -> None:
         message = "The payment service is busy. Try again in a minute."
         super().__init__("payments_busy", message, retryable=True)
+
+
+class GatewayDenied(GatewayError):
+    """Our key is wrong, revoked or may not do this. Once it is mended, everything that waits goes on."""
+
+    def __init__(self) -> None:
+        message = "Payments are interrupted: the payment service does not take this installation's key."
+        super().__init__("payments_denied", message, retryable=True)
 
 
 class PaymentDeclined(GatewayError):

@@ -22,6 +22,7 @@ from billing.errors import (
     AuthenticationNeeded,
     GatewayAway,
     GatewayBusy,
+    GatewayDenied,
     GatewayOff,
     GatewayRefused,
     PaymentDeclined,
@@ -74,9 +75,10 @@ def _ask(question: Ask) -> Snapshot:
 
 
 def _all(question: Ask) -> Iterator[Snapshot]:
-    """Every page of a list."""
-    for found in _raw(question).auto_paging_iter():
-        yield found.to_dict()
+    """Every page of a list. The next one is asked for by the step that needs it."""
+    found = _raw(question).auto_paging_iter()
+    while (one := _raw(lambda _client: next(found, None))) is not None:
+        yield one.to_dict()
 
 
 def _raw(question: Ask) -> Any:
@@ -88,6 +90,9 @@ def _raw(question: Ask) -> Any:
         raise _declined(error) from None
     except stripe.RateLimitError:
         raise GatewayBusy from None
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+        log.error("Stripe does not take our key: %s", error.user_message)  # noqa: TRY400  its trace says no more
+        raise GatewayDenied from None
     except stripe.APIConnectionError:
         log.warning("Stripe does not answer")
         raise GatewayAway from None

@@ -60,15 +60,20 @@ def apply(event_id: str) -> None:
     except GatewayRefused as error:
         _finish(event, EventState.IGNORED if error.reason == MISSING else EventState.FAILED, str(error))
     except GatewayError as error:
-        if event.tries >= TRIES:
-            _finish(event, EventState.FAILED, str(error))
-        else:
-            StripeEvent.objects.later(event, str(error))
+        _again(event, str(error))
     except Exception:
         log.exception("event %s could not be applied", event.number)
-        StripeEvent.objects.later(event, "It could not be applied; the log says why.")
+        _again(event, "It could not be applied; the log says why.")
     else:
         _finish(event, EventState.DONE)
+
+
+def _again(event: StripeEvent, problem: str) -> None:
+    """Later, but not for ever: then an operator must look."""
+    if event.tries >= TRIES:
+        _finish(event, EventState.FAILED, problem)
+    else:
+        StripeEvent.objects.later(event, problem)
 
 
 def retry(event: StripeEvent) -> None:

@@ -107,30 +107,38 @@ def refresh(reversal_id: str) -> None:
         return
     row.topup = TopUp.objects.select_related("organization").get(pk=row.topup_id)
     try:
-        found = _found(row)
+        found = _found(row) or _asked_for(row)
     except GatewayError as error:
-        if isinstance(error, GatewayRefused) and not row.number:
+        Reversal.objects.later(row, str(error))
+    else:
+        if found:
+            _apply(row, found)
+        else:
             # It was never made, so its credit comes back.
             _settle(row, "refused", taken=0, cents=0, final=True)
-        else:
-            Reversal.objects.later(row, str(error))
-    else:
-        _apply(row, found)
 
 
-def _found(row: Reversal) -> gateway.Snapshot:
+def _found(row: Reversal) -> gateway.Snapshot | None:
+    """What Stripe has of it. An earlier try may have been done although its answer was lost."""
     if row.kind == ReversalKind.DISPUTE:
         return gateway.dispute(row.number)
     if row.number:
         return gateway.refund(row.number)
-    # An earlier try may have been done although its answer was lost.
     made = (found for found in gateway.refunds_of(row.topup.payment) if _mark(found) == str(row.pk))
-    return next(made, None) or gateway.create_refund(
-        payment=row.topup.payment,
-        cents=row.cents,
-        metadata={"reversal": str(row.pk), "organization": str(row.organization_id)},
-        key=f"refund:{row.pk}",
-    )
+    return next(made, None)
+
+
+def _asked_for(row: Reversal) -> gateway.Snapshot | None:
+    """The refund, made now; nothing if Stripe refuses it. Only this very answer may say so."""
+    try:
+        return gateway.create_refund(
+            payment=row.topup.payment,
+            cents=row.cents,
+            metadata={"reversal": str(row.pk), "organization": str(row.organization_id)},
+            key=f"refund:{row.pk}",
+        )
+    except GatewayRefused:
+        return None
 
 
 def _mark(found: gateway.Snapshot) -> str:

@@ -122,7 +122,9 @@ class TestBuying:
         work()
         assert len(saved.world.all("payment_intent")) == 3
 
-    @pytest.mark.parametrize("fault", ["500_before", "500_after", "drop_before", "drop_after", "429", "409"])
+    @pytest.mark.parametrize(
+        "fault", ["500_before", "500_after", "drop_before", "drop_after", "429", "409", "401"]
+    )
     def test_one_payment_whatever_happens_to_the_answer(self, saved, org, alice_browser, fault):
         switch_on(alice_browser)
         saved.double.fail(fault, "/v1/payment_intents", times=1)

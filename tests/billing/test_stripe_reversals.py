@@ -78,7 +78,9 @@ class TestRefund:
         assert moves(org) == [("refund", "funding", 20 * USD), ("refund", "available", 20 * USD)]
         assert_sound()
 
-    @pytest.mark.parametrize("fault", ["500_before", "500_after", "drop_before", "drop_after", "429", "409"])
+    @pytest.mark.parametrize(
+        "fault", ["500_before", "500_after", "drop_before", "drop_after", "429", "409", "401", "403"]
+    )
     def test_one_refund_whatever_happens_to_the_answer(self, desk, org, topup, operator, fault):
         desk.double.fail(fault, "/v1/refunds")
         row = give_back(topup, 5 * USD, operator)
@@ -96,6 +98,17 @@ class TestRefund:
         desk.tell()  # and now the one that was made on Stripe's page
         assert books(org) == (0, 0)
         assert_sound()
+
+    @pytest.mark.parametrize("refusal", ["401", "400"])
+    def test_a_look_that_is_refused_says_nothing_of_the_refund(self, desk, org, topup, operator, refusal):
+        """It was made and its answer lost; only its own refusal may bring the credit back."""
+        desk.double.fail("drop_after", "/v1/refunds")
+        give_back(topup, 5 * USD, operator)
+        desk.double.fail(refusal, "/v1/refunds", method="get")
+        work(hurry=True)
+        assert (Reversal.objects.get().waiting, books(org)) == (True, (15 * USD, 0))
+        work(hurry=True)
+        assert (Reversal.objects.get().status, books(org)) == ("succeeded", (15 * USD, 0))
 
     def test_one_made_on_stripes_own_page(self, desk, org, topup):
         refund = payments.create_refund(desk.world, {"payment_intent": topup.payment, "amount": 333})

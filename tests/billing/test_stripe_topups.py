@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+
 import pytest
 
 from accounts.models import AuditEntry, Role
-from billing import gateway
+from billing import gateway, inbox
+from billing.errors import GatewayAway, GatewayBusy, GatewayDenied
 from billing.models import StripeEvent, TopUp, Transfer
 from tests.billing.conftest import assert_sound, books, in_threads
 from tests.stripe_double import payments
@@ -147,7 +152,7 @@ class TestFaults:
         desk.pay(buy(alice_browser))
         assert len(desk.world.all("checkout.session")) == 1
 
-    @pytest.mark.parametrize("fault", ["500_before", "drop_before", "429"])
+    @pytest.mark.parametrize("fault", ["500_before", "drop_before", "429", "401"])
     def test_stripe_away_while_an_event_is_looked_into(self, desk, org, alice_browser, fault):
         desk.pay(buy(alice_browser))
         desk.double.fail(fault, "/v1/", method="get", times=8)
@@ -221,6 +226,18 @@ class TestInbox:
         assert not StripeEvent.objects.filter(state="failed").exists()
         assert Transfer.objects.count() == 0
 
+    def test_an_event_that_breaks_us_every_time_is_given_up(self, desk, alice_browser, monkeypatch):
+        desk.pay(buy(alice_browser))
+        desk.mail.waiting[:] = [one for one in desk.mail.waiting if one["type"].startswith("checkout.")]
+        monkeypatch.setitem(inbox.HANDLERS, "checkout.session.completed", lambda _event: 1 / 0)
+        desk.tell()
+        assert StripeEvent.objects.get().state == "waiting"
+        StripeEvent.objects.update(tries=inbox.TRIES)
+        work(hurry=True)
+        event = StripeEvent.objects.get()
+        assert (event.state, event.waiting) == ("failed", False)
+        assert "the log says why" in event.problem
+
     def test_an_event_about_what_is_gone_is_ignored(self, desk, alice_browser):
         desk.pay(buy(alice_browser))
         for number in [n for n, found in desk.world.objects.items() if found["object"] == "payment_method"]:
@@ -250,6 +267,49 @@ def test_stripe_is_never_called_inside_a_transaction(desk):
     with pytest.raises(RuntimeError), transaction.atomic():
         gateway.customer("cus_1")
     assert desk.double.calls == []
+
+
+class TestLists:
+    """More than fits one answer of Stripe's: what is true of the first page is true of the second."""
+
+    HOURS = 130
+
+    @pytest.fixture
+    def asked(self, desk, db):
+        """The question for use in each of more than five days' hours."""
+        meter = gateway.create_meter(event_name="hours", label="Hours")["id"]
+        end = datetime.now(tz=UTC).replace(minute=0, second=0, microsecond=0)
+        start = end - timedelta(hours=self.HOURS)
+        for hour in range(self.HOURS):
+            at = int(start.timestamp()) + hour * 3600
+            used = {"customer": "cus_1", "meter": meter, "timestamp": at, "value": Decimal(hour + 1)}
+            desk.world.meter_events.append(used)
+        return partial(gateway.counted_by_hour, meter, "cus_1", start, end)
+
+    def test_every_page_is_read(self, asked):
+        assert sorted(asked().values()) == list(range(1, self.HOURS + 1))
+
+    @pytest.mark.parametrize(
+        ("fault", "error"), [("500_before", GatewayAway), ("429", GatewayBusy), ("401", GatewayDenied)]
+    )
+    def test_what_goes_wrong_on_the_second_is_said_in_our_words(self, desk, asked, fault, error):
+        desk.double.fail(fault, "/v1/billing/meters", method="get", first=1)
+        with pytest.raises(error):
+            asked()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_next_page_is_not_asked_for_inside_a_transaction_either(desk):
+    from django.db import transaction
+
+    for _ in range(101):
+        desk.world.new("payment_intent", customer="cus_1", status="succeeded")
+    found = gateway.payments_of("cus_1", since=datetime(2026, 1, 1, tzinfo=UTC))
+    for _ in range(100):
+        next(found)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        next(found)
+    assert len(desk.double.calls) == 1
 
 
 def test_the_version_is_the_sdks_own():

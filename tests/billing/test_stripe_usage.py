@@ -156,7 +156,9 @@ class TestMeters:
             transaction.set_rollback(True)
         assert UsageReport.objects.count() == 0
 
-    @pytest.mark.parametrize("fault", ["500_before", "500_after", "drop_before", "drop_after", "429", "409"])
+    @pytest.mark.parametrize(
+        "fault", ["500_before", "500_after", "drop_before", "drop_after", "429", "409", "403"]
+    )
     def test_a_lost_answer_counts_once(self, account, postpaid, fault):
         account.double.fail(fault, "/v1/billing/meter_events", times=2)
         job(postpaid, 5)

@@ -28,6 +28,14 @@ assert subscriptions
 KEY = "sk_test_double"
 KEY_LIFE = 24 * 3600
 HELD_SECONDS = 60
+REFUSALS = {
+    "500_before": (500, "api_error", "Something went wrong on Stripe's end.", None),
+    "400": (400, "invalid_request_error", "This may not be asked.", None),
+    "401": (401, "invalid_request_error", "Expired API Key provided.", "api_key_expired"),
+    "403": (403, "invalid_request_error", "The provided key does not have the permissions.", None),
+    "409": (409, "invalid_request_error", "Another request is in progress.", "lock_timeout"),
+    "429": (429, "invalid_request_error", "Too many requests hit the API too quickly.", "rate_limit"),
+}
 
 
 @dataclass
@@ -38,6 +46,7 @@ class Fault:
     path: str
     method: str
     times: int
+    first: int = 0
     release: threading.Event = field(default_factory=threading.Event)
     met: threading.Event = field(default_factory=threading.Event)
 
@@ -89,14 +98,14 @@ class Double:
         self.server.server_close()
         self.thread.join()
 
-    def fail(self, kind: str, path: str, *, method: str = "post", times: int = 1) -> Fault:
-        """The next `times` requests to `path` meet a fault:
+    def fail(self, kind: str, path: str, *, method: str = "post", times: int = 1, first: int = 0) -> Fault:
+        """The next `times` requests to `path`, once `first` of them went well, meet a fault:
 
         500_before: nothing happened; 500_after: it happened, and the answer says 500; drop_before and drop_after: the
-        same without any answer; 429 and 409: refused; delay: it happened, the answer waits for `release`; delay_before:
-        it happens after `release`, although whoever asked may be gone.
+        same without any answer; 400, 401, 403, 409 and 429: refused; delay: it happened, the answer waits for `release`;
+        delay_before: it happens after `release`, although whoever asked may be gone.
         """
-        fault = Fault(kind, path, method, times)
+        fault = Fault(kind, path, method, times, first)
         self.faults.append(fault)
         return fault
 
@@ -112,7 +121,7 @@ class Double:
         fault = found.kind if found else ""
         if found and fault == "delay_before":
             found.release.wait(HELD_SECONDS)
-        if fault in {"500_before", "429", "409", "drop_before"}:
+        if fault in REFUSALS or fault == "drop_before":
             return _refused(fault)
         if headers.get("Authorization") != f"Bearer {KEY}":
             return 401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key provided."}}
@@ -132,6 +141,9 @@ class Double:
             found = next(
                 (f for f in self.faults if f.times and f.method == method and path.startswith(f.path)), None
             )
+            if found and found.first:
+                found.first -= 1
+                return None
             if found:
                 found.times -= 1
                 if found.kind != "delay":
@@ -273,10 +285,5 @@ def _read(operation: Operation, query: str, body: str) -> Object:
 def _refused(kind: str) -> tuple[int, Object]:
     if kind == "drop_before":
         raise Dropped
-    errors = {
-        "500_before": (500, "api_error", "Something went wrong on Stripe's end.", None),
-        "429": (429, "invalid_request_error", "Too many requests hit the API too quickly.", "rate_limit"),
-        "409": (409, "invalid_request_error", "Another request is in progress.", "lock_timeout"),
-    }
-    status, kind_of, message, code = errors[kind]
+    status, kind_of, message, code = REFUSALS[kind]
     return status, {"error": {"type": kind_of, "message": message, **({"code": code} if code else {})}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_UP, Decimal
 
-from tests.stripe_double.world import Object, Refusal, World, handles, invalid, missing
+from tests.stripe_double.world import Object, Refusal, World, handles, invalid, missing, page
 
 DAY = 24 * 3600
 MONTH = 30 * DAY
@@ -121,8 +121,7 @@ def summaries(world: World, params: Object, number: str) -> Object:
         value = metered(world, params["customer"], meter["id"], at, until)
         if value:
             found.append(_summary(meter, value, at, until))
-    path = f"/v1/billing/meters/{number}/event_summaries"
-    return {"object": "list", "data": found[::-1], "has_more": False, "url": path}
+    return page(found[::-1], params, f"/v1/billing/meters/{number}/event_summaries")
 
 
 def _summary(meter: Object, value: Decimal, start: int, end: int) -> Object:
@@ -317,8 +316,7 @@ def _usage_line(world: World, customer: str, item: Object) -> tuple[int, str, Ob
 
 @handles("get", "/v1/invoices/{invoice}/lines")
 def invoice_lines(world: World, params: Object, number: str) -> Object:
-    lines = world.get("invoice", number)["lines"]["data"]
-    return {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{number}/lines"}
+    return page(world.get("invoice", number)["lines"]["data"], params, f"/v1/invoices/{number}/lines")
 
 
 def finalize(world: World, invoice: Object) -> None:

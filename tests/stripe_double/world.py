@@ -203,13 +203,17 @@ class World:
         return found
 
     def listing(self, kind: str, params: Object, path: str) -> Object:
-        found = [known for known in self.all(kind) if _wanted(known, params)]
-        after = params.get("starting_after")
-        if after:
-            numbers = [known["id"] for known in found]
-            found = found[numbers.index(after) + 1 :]
-        limit = params.get("limit", 10)
-        return {"object": "list", "data": found[:limit], "has_more": len(found) > limit, "url": path}
+        return page([known for known in self.all(kind) if _wanted(known, params)], params, path)
+
+
+def page(found: list[Object], params: Object, path: str) -> Object:
+    """So many of them as Stripe puts into one answer."""
+    after = params.get("starting_after")
+    if after:
+        numbers = [known["id"] for known in found]
+        found = found[numbers.index(after) + 1 :]
+    limit = params.get("limit", 10)
+    return {"object": "list", "data": found[:limit], "has_more": len(found) > limit, "url": path}
 
 
 def plain(kind: str, params: Object) -> Object:
