@@ -25,7 +25,7 @@ up:  ## start everything and serve until Ctrl-C (ARGS="--port 9000 --home DIR")
 
 test:  ## run all tests against real servers (ARGS="-k name")
 	$(BOOTSTRAP) test
-	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
+	@exec $(BIN)/python -m pytest -n 3 $(ARGS)
 
 lint:  ## check style, types, import contracts and migrations
 	$(BOOTSTRAP) lint

@@ -16,7 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -65,7 +65,7 @@ class Stack:
             try:
                 self._start_servers()
                 supervisor.env = self.env
-                self._migrate()
+                self._prepare()
                 self._write_stack_file()
                 supervisor.run(when_ready=when_ready, serves=self._serves, patience=patience)
             except TimeoutError as error:
@@ -86,6 +86,7 @@ class Stack:
             "MEDIA_DIR": str(self.home.root / "files"),
             "RENDER_DIR": str(self.home.root / "renders"),
             "PUBLIC_URL": self.url,
+            "STATIC_ROOT": str(self.home.root / "static"),
         }
         if self.redis:
             self.redis.launch()
@@ -110,17 +111,25 @@ class Stack:
         if self.postgres:
             self.postgres.stop()
 
-    def _migrate(self) -> None:
-        """Runs the migrations, unless our own database has seen exactly these."""
-        stamp = self.home.root / "migrated"
-        state = migrations_state() + self.env["DATABASE_URL"].rpartition("/")[2]
-        if self.postgres and stamp.exists() and stamp.read_text() == state:
-            return
-        command = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity", "0"]
-        done = subprocess.run(command, env=self.env, cwd=CHECKOUT, check=False, process_group=0)
-        if done.returncode:
-            raise StartError(f"The migrations failed (manage.py migrate ended with {done.returncode}).")
-        stamp.write_text(state)
+    def _prepare(self) -> None:
+        """Runs the migrations, unless our own database has seen exactly these, and packs the static files, likewise."""
+        database = self.env["DATABASE_URL"].rpartition("/")[2]
+        needed = {
+            "migrate": fingerprint(CHECKOUT.glob("*/migrations/*.py")) + database,
+            "collectstatic --clear": fingerprint(CHECKOUT.glob("static/**/*.*")) + self.env["STATIC_ROOT"],
+        }
+        started = {}
+        for command, state in needed.items():
+            stamp = self.home.root / f"{command.split()[0]}.done"
+            known = stamp.exists() and stamp.read_text() == state
+            if not known or (command == "migrate" and not self.postgres):
+                stamp.unlink(missing_ok=True)
+                words = [sys.executable, "manage.py", *command.split(), "--no-input", "--verbosity", "0"]
+                started[command] = subprocess.Popen(words, env=self.env, cwd=CHECKOUT, process_group=0)
+        for command, child in started.items():
+            if child.wait():
+                raise StartError(f"manage.py {command} failed: it ended with {child.returncode}.")
+            (self.home.root / f"{command.split()[0]}.done").write_text(needed[command])
 
     def _children(self, run_dir: Path) -> list[Child]:
         python = sys.executable
@@ -200,11 +209,11 @@ def choose_port(wanted: int) -> int:
     raise StartError(f"No port from {FIRST_PORT} to {FIRST_PORT + 99} is free: choose one with --port.")
 
 
-def migrations_state() -> str:
-    """A fingerprint of all migration files and of the packages that bring their own."""
+def fingerprint(files: Iterable[Path]) -> str:
+    """Of these files' contents, and of the packages that bring some of their own."""
     digest = hashlib.sha256()
-    for path in sorted(CHECKOUT.glob("*/migrations/*.py")):
-        digest.update(path.read_bytes())
-    for package in ("django", "django-allauth"):
+    for path in sorted(files):
+        digest.update(path.name.encode() + path.read_bytes())
+    for package in ("django", "django-allauth", "django-htmx", "django-unfold", "djangorestframework"):
         digest.update(importlib.metadata.version(package).encode())
     return digest.hexdigest()

@@ -24,7 +24,7 @@ from tests.billing.conftest import assert_sound
 from tests.world import make_user
 
 FULL = os.environ.get("LEDGER") == "full"
-STEPS = 10_000 if FULL else 1_000
+STEPS = 10_000 if FULL else 400
 CENT = 10_000
 # Small amounts and few names, so that money runs out often and much is asked for twice.
 MICROS = st.integers(1, 20 * CENT)
