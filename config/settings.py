@@ -152,7 +152,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 STATIC_URL = "/static/"
-# Collected and packed by `collectstatic` (the image), or in the home of an embedded stack; a bare checkout serves its own.
+# Packed by `collectstatic`: in the image, or in the home of an embedded stack. A bare checkout serves its own files.
 STATIC_ROOT = Path(env("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # The finders' plain files would take the place of the packed ones.
