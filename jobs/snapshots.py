@@ -1,7 +1,7 @@
 """A job as its readers see it, kept in Redis for a moment: who asks how it goes costs the database nothing.
 
-A snapshot is the row with its outputs, and with its events where somebody wants those. Whoever commits a change
-writes the new snapshot (`renew`); a reader that finds none reads the rows and leaves one. Each carries a version that
+A snapshot is the row with its outputs and its newest provider, and with its events where somebody wants those. Whoever
+commits a change writes the new snapshot (`renew`); a reader that finds none reads the rows and leaves one. Each carries a version that
 grows with every change, and Redis takes none that is older than what it has. So a slow reader can bring nothing
 back, and after a cancel or a delete the next answer shows it. Where a writer dies between its commit and this, or
 does not reach Redis, readers see the old state until the snapshot has run out. Without Redis the rows are read.
@@ -36,7 +36,8 @@ SELECT j.organization_id, j.id,
                  + (SELECT count(*) + count(a.deleted_at) FROM jobs_asset a WHERE a.job_id = j.id),
        json_build_object('job', row_to_json(j), 'outputs', (
            SELECT coalesce(json_agg(a ORDER BY a.id), '[]') FROM jobs_asset a
-           WHERE a.job_id = j.id AND a.deleted_at IS NULL))::text,
+           WHERE a.job_id = j.id AND a.deleted_at IS NULL), 'provider', (
+           SELECT t.provider FROM jobs_attempt t WHERE t.job_id = j.id ORDER BY t.number DESC LIMIT 1))::text,
        CASE WHEN %(events)s THEN (
            SELECT coalesce(json_agg(json_build_array(e.id, e.type, e.data, e.at) ORDER BY e.id), '[]')
            FROM (SELECT * FROM jobs_jobevent WHERE job_id = j.id ORDER BY id DESC LIMIT %(most)s) e)::text END
@@ -87,6 +88,11 @@ class Snapshot:
     def outputs(self) -> list[Asset]:
         """In the order in which they were made."""
         return [from_json(Asset, row) for row in self.rows["outputs"]]
+
+    @property
+    def provider(self) -> str:
+        """Of the newest attempt; "" before there is one. An attempt begins and ends with a change of its job."""
+        return self.rows.get("provider") or ""
 
     @cached_property
     def events(self) -> list[JobEvent]:

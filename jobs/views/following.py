@@ -49,7 +49,7 @@ SHOWN_WORDS = {"image": "picture", "audio": "voice"}
 
 
 def state(seen: Snapshot) -> dict[str, Any]:
-    """What a person wants to know now. A job that waits costs a statement, for its place; one with clips another."""
+    """What a person wants to know now. A job that waits costs a statement, for its place."""
     job = seen.job
     word, tone = words.state(job)
     answer: dict[str, Any] = {
@@ -62,7 +62,7 @@ def state(seen: Snapshot) -> dict[str, Any]:
         "percent": words.percent(job),
         "clip": job.detail.get("clip"),
         "clips": job.detail.get("clips"),
-        "ready": _clips(job),
+        "ready": _clips(seen),
         "price": words.price(job),
         "preview": job.preview,
         "seed": job.options.get("seed"),
@@ -94,10 +94,10 @@ def _end(job: Job, outputs: list[Asset]) -> dict[str, Any]:
     return found
 
 
-def _clips(job: Job) -> int:
+def _clips(seen: Snapshot) -> int:
     """How many clips can be played already, while there is no film."""
-    done = _made(job) if job.status in RENDERING else 0
-    return done if done and _streaming(job.pk) else 0
+    playing = seen.job.status in RENDERING and seen.provider and adapter_class(seen.provider).streams_clips
+    return _made(seen.job) if playing else 0
 
 
 def _made(job: Job) -> int:
@@ -106,16 +106,12 @@ def _made(job: Job) -> int:
     return done if isinstance(done, int) and job.status in {*RENDERING, Status.SUCCEEDED} else 0
 
 
-def _streaming(job_id: UUID) -> Attempt | None:
-    """The attempt whose finished clips lie in our storage, if its provider leaves them there."""
-    attempt = Attempt.objects.filter(job_id=job_id).order_by("-number").first()
-    return attempt if attempt and adapter_class(attempt.provider).streams_clips else None
-
-
 def clip_address(job: Job, index: int) -> str | None:
     """A short-lived address of one finished clip; None while there is none."""
-    attempt = _streaming(job.pk)
-    if attempt is None or attempt.cleared or not 0 <= index < _made(job):
+    attempt = Attempt.objects.filter(job_id=job.pk).order_by("-number").first()
+    if attempt is None or attempt.cleared or not adapter_class(attempt.provider).streams_clips:
+        return None
+    if not 0 <= index < _made(job):
         return None
     key = f"{workspace_prefix(attempt)}/{clip_name(index)}"
     return here(storage.signed_get(key, seconds=CLIP_SECONDS, content_type="video/mp4"))
