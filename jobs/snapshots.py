@@ -1,10 +1,10 @@
 """A job as its readers see it, kept in Redis for a moment: who asks how it goes costs the database nothing.
 
 A snapshot is the row with its outputs and its newest provider, and with its events where somebody wants those. Whoever
-commits a change writes the new snapshot (`renew`); a reader that finds none reads the rows and leaves one. Each carries a version that
-grows with every change, and Redis takes none that is older than what it has. So a slow reader can bring nothing
-back, and after a cancel or a delete the next answer shows it. Where a writer dies between its commit and this, or
-does not reach Redis, readers see the old state until the snapshot has run out. Without Redis the rows are read.
+commits a change writes the new snapshot (`renew`); a reader that finds none reads the rows and leaves one. Each carries a
+version that grows with every change, and Redis takes none that is older than what it has. So a slow reader can bring
+nothing back, and after a cancel or a delete the next answer shows it. Where a writer dies between its commit and this,
+or does not reach Redis, readers see the old state until the snapshot has run out. Without Redis the rows are read.
 """
 
 from __future__ import annotations
