@@ -11,18 +11,28 @@ from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Sum
 from django.db.models.functions import Now
 
 from accounts import audit
-from accounts.models import BillingMode, Organization
+from accounts.models import Organization
 from accounts.tenancy import Caller
 from billing import topups
-from billing.errors import CardMissing, TopUpPlanWrong
-from billing.gateway_models import UNPAID, AutoTopUp, Customer, TopUp, TopUpStatus
+from billing.errors import CardMissing, TaxNeedsPage, TopUpPlanWrong
+from billing.gateway_models import (
+    FREE,
+    UNPAID,
+    AutoTopUp,
+    AutoTopUpQuerySet,
+    Customer,
+    TopUp,
+    TopUpStatus,
+)
 from billing.models import Account, Kind
 from billing.money import format_usd
+from billing.wake import wake
 
 DAY = timedelta(hours=24)
 # After the first and the second failure in a row; the third switches the plan off.
@@ -37,6 +47,8 @@ def switch_on(
     caller: Caller, *, threshold_micros: int, amount_micros: int, daily_cap_micros: int
 ) -> AutoTopUp:
     """Consent, by a person, to charge the saved card whenever less than the threshold is left."""
+    if settings.STRIPE_TAX:
+        raise TaxNeedsPage
     topups.check_amount(amount_micros)
     if threshold_micros <= 0 or daily_cap_micros < amount_micros:
         raise TopUpPlanWrong
@@ -64,27 +76,34 @@ def switch_off(caller: Caller) -> None:
         plan = AutoTopUp.objects.for_org(caller.organization).select_for_update().first()
         if plan and plan.enabled:
             AutoTopUp.objects.filter(pk=plan.pk).update(enabled=False, problem="")
+            _look_at_pending(plan)
             audit.record("autotopup.off", by=caller, target=plan, before=plan.facts())
+
+
+def _look_at_pending(plan: AutoTopUp) -> None:
+    """Whoever comes to the row of a payment finds what was paid, or ends it. One who is at it now ends it by himself: his
+    fence stays, since the payment that he may be making is his to write down.
+    """
+    pending = TopUp.objects.filter(organization_id=plan.pk, automatic=True, status__in=UNPAID, waiting=True)
+    for pk in pending.filter(FREE).values_list("pk", flat=True):
+        TopUp.objects.filter(FREE, pk=pk).update(due_at=Now())
+        wake("billing.refresh_topup", str(pk))
 
 
 def low() -> Iterator[str]:
     """Organizations whose plan should buy credit now."""
+    for pk in _low().values_list("pk", flat=True):
+        yield str(pk)
+
+
+def _low() -> AutoTopUpQuerySet:
     enough = Account.objects.filter(
         organization=OuterRef("organization"),
         kind=Kind.AVAILABLE,
         balance_micros__gte=OuterRef("threshold_micros"),
     )
     buying = TopUp.objects.filter(organization=OuterRef("organization"), automatic=True, status__in=UNPAID)
-    plans = AutoTopUp.objects.filter(
-        ~Exists(enough),
-        ~Exists(buying),
-        enabled=True,
-        next_at__lte=Now(),
-        organization__billing_mode=BillingMode.PREPAID,
-        organization__suspended_at=None,
-    )
-    for pk in plans.values_list("pk", flat=True):
-        yield str(pk)
+    return AutoTopUp.objects.in_force().filter(~Exists(enough), ~Exists(buying), next_at__lte=Now())
 
 
 def start(organization_id: str) -> None:
@@ -95,7 +114,7 @@ def start(organization_id: str) -> None:
             .filter(organization=UUID(organization_id))
             .first()
         )
-        if plan is None or organization_id not in set(low()) or not _may(plan):
+        if plan is None or not _low().filter(pk=plan.pk).exists() or not _may(plan):
             return
         topup = TopUp.objects.create(
             organization_id=plan.pk,
@@ -107,7 +126,9 @@ def start(organization_id: str) -> None:
 
 
 def _may(plan: AutoTopUp) -> bool:
-    """Neither the cap nor earlier failures forbid it. What forbids it is written down with the time to ask again."""
+    """Neither tax, the cap nor earlier failures forbid it. What forbids it is written down with the time to ask again."""
+    if settings.STRIPE_TAX:
+        return _end(plan, TaxNeedsPage().message)
     mine = TopUp.objects.filter(organization_id=plan.pk, automatic=True)
     today = mine.filter(created_at__gt=Now() - DAY).exclude(
         status__in=[TopUpStatus.FAILED, TopUpStatus.EXPIRED]
@@ -123,10 +144,7 @@ def _may(plan: AutoTopUp) -> bool:
         failed = failed.filter(created_at__gt=paid.created_at)
     tries = failed.count()
     if tries > len(WAITS):
-        AutoTopUp.objects.filter(pk=plan.pk).update(
-            enabled=False, problem="Switched off after three failed payments."
-        )
-        return False
+        return _end(plan, "Switched off after three failed payments.")
     if tries and failed.filter(created_at__gt=Now() - WAITS[tries - 1]).exists():
         return _wait(plan, timedelta(minutes=10), "The last payment failed; it is tried again later.")
     return True
@@ -134,6 +152,11 @@ def _may(plan: AutoTopUp) -> bool:
 
 def _wait(plan: AutoTopUp, pause: timedelta, problem: str) -> bool:
     AutoTopUp.objects.filter(pk=plan.pk).update(next_at=Now() + pause, problem=problem)
+    return False
+
+
+def _end(plan: AutoTopUp, problem: str) -> bool:
+    AutoTopUp.objects.filter(pk=plan.pk).update(enabled=False, problem=problem)
     return False
 
 

@@ -11,6 +11,7 @@
     ├── TopUpAmount            topup_amount          choose another amount
     ├── CardMissing            card_missing          save a card
     ├── TopUpPlanWrong         topup_plan            correct the automatic top-up
+    ├── TaxNeedsPage           topup_tax             buy credit on the payment page
     ├── CreditSpent            credit_spent          refund less, or let the operator override
     ├── OwnProposal            proposal_own          ask another operator
     ├── ProposalClosed         proposal_closed       it was decided before
@@ -227,3 +228,9 @@ class TopUpPlanWrong(BillingError):
     def __init__(self) -> None:
         message = "The threshold must be above zero, and the daily cap at least one top-up."
         super().__init__("topup_plan", message)
+
+
+class TaxNeedsPage(BillingError):
+    def __init__(self) -> None:
+        message = "Tax is added on the payment page only, so credit cannot be bought automatically here."
+        super().__init__("topup_tax", message)

@@ -359,6 +359,7 @@ def add_line(*, customer: str, cents: int, text: str, metadata: dict[str, str], 
         "amount": cents,
         "currency": CURRENCY,
         "description": text,
+        "tax_behavior": "exclusive",
         "metadata": metadata,
     }
     return _ask(lambda c: c.v1.invoice_items.create(params, {"idempotency_key": key}))

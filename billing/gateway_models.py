@@ -14,7 +14,7 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from accounts.models import Organization, User
+from accounts.models import BillingMode, Organization, User
 from accounts.tenancy import OrgQuerySet
 from billing.money import MICROS, format_usd
 
@@ -177,6 +177,14 @@ class TopUp(Due):
         return format_usd(self.credited_micros or self.amount_micros)
 
 
+class AutoTopUpQuerySet(OrgQuerySet["AutoTopUp"]):
+    def in_force(self) -> Self:
+        """Switched on, by an organization that pays before and is not suspended."""
+        return self.filter(
+            enabled=True, organization__billing_mode=BillingMode.PREPAID, organization__suspended_at=None
+        )
+
+
 class AutoTopUp(models.Model):
     """An organization's wish to have credit bought by itself, and who agreed to it."""
 
@@ -194,7 +202,7 @@ class AutoTopUp(models.Model):
     next_at = models.DateTimeField(db_default=Now())
     problem = models.CharField(max_length=300, blank=True)
 
-    objects = OrgQuerySet["AutoTopUp"].as_manager()
+    objects = AutoTopUpQuerySet.as_manager()
 
     class Meta:
         constraints = [

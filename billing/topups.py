@@ -23,7 +23,7 @@ from accounts.tenancy import Caller
 from billing import customers, gateway, ledger, quotas
 from billing.errors import GatewayError, GatewayRefused, PaymentDeclined, TopUpAmount
 from billing.gateway import MICROS_PER_CENT
-from billing.gateway_models import UNPAID, Customer, TopUp, TopUpStatus
+from billing.gateway_models import UNPAID, AutoTopUp, Customer, TopUp, TopUpStatus
 from billing.money import format_usd, parse_usd
 from billing.wake import wake
 
@@ -107,7 +107,7 @@ def refresh(topup_id: str) -> None:
         elif topup.automatic:
             _by_card(topup)
         elif topup.mailed:
-            _mail(topup)
+            _open_by_mail(topup)
         else:
             # Its page was never opened, so nobody can pay it.
             _over(topup, TopUpStatus.FAILED, "The payment page could not be opened.")
@@ -119,6 +119,8 @@ def _by_checkout(topup: TopUp) -> None:
     session = gateway.checkout(topup.checkout)
     if session["status"] == "expired":
         _over(topup, TopUpStatus.EXPIRED, "")
+    elif session["status"] == "open" and topup.mailed and topup.status == TopUpStatus.CREATED:
+        _mail(topup, session)
     elif session["status"] == "open" or not session.get("payment_intent"):
         TopUp.objects.later(topup, "")
     else:
@@ -130,20 +132,11 @@ def _by_checkout(topup: TopUp) -> None:
 
 
 def _by_card(topup: TopUp) -> None:
-    """Charges the saved card. An earlier try may have been done although its answer was lost: that is looked for."""
-    customer = Customer.objects.filter(organization_id=topup.organization_id).exclude(card="").first()
-    if customer is None:
-        _over(topup, TopUpStatus.FAILED, "There is no saved card.")
-        return
+    """Charges the saved card, once. Whoever had the row before may have died after it was charged: that is looked for."""
+    customer = Customer.objects.filter(organization_id=topup.organization_id).first()
     try:
-        payment = (_charged_before(topup, customer) if topup.tries else None) or gateway.charge_card(
-            customer=customer.number,
-            card=customer.card,
-            cents=topup.amount_micros // MICROS_PER_CENT,
-            label=LABEL,
-            metadata={"organization": str(topup.organization_id), "topup": str(topup.pk)},
-            key=f"topup:{topup.pk}",
-        )
+        known = _charged_before(topup, customer) if customer and topup.fence > 1 else None
+        payment = known or _charge(topup, customer)
     except PaymentDeclined as declined:
         TopUp.objects.mine(topup).update(payment=declined.payment)
         _over(topup, TopUpStatus.FAILED, declined.message)
@@ -151,12 +144,34 @@ def _by_card(topup: TopUp) -> None:
         log.exception("the card of %s cannot be charged", topup.organization_id)
         _over(topup, TopUpStatus.FAILED, str(refusal))
     except GatewayError as error:
-        if topup.tries < TRIES:
+        if topup.tries < TRIES or not error.unknown:
             raise
         # Its mark was looked for in vain many times. Should it turn up after all, it is credited.
         _over(topup, TopUpStatus.FAILED, error.message)
     else:
-        by_payment(topup, payment)
+        if payment:
+            by_payment(topup, payment)
+
+
+def _charge(topup: TopUp, customer: Customer | None) -> gateway.Snapshot | None:
+    """Only while the organization still wants it, which it may have taken back since the row was made. Without a charge
+    the row is over.
+    """
+    agreed = AutoTopUp.objects.in_force().filter(pk=topup.organization_id).exists()
+    if topup.status not in UNPAID or not agreed or settings.STRIPE_TAX:
+        _over(topup, TopUpStatus.EXPIRED, "Automatic top-up ended before the card was charged.")
+    elif customer is None or not customer.card:
+        _over(topup, TopUpStatus.FAILED, "There is no saved card.")
+    else:
+        return gateway.charge_card(
+            customer=customer.number,
+            card=customer.card,
+            cents=topup.amount_micros // MICROS_PER_CENT,
+            label=LABEL,
+            metadata={"organization": str(topup.organization_id), "topup": str(topup.pk)},
+            key=f"topup:{topup.pk}",
+        )
+    return None
 
 
 def _charged_before(topup: TopUp, customer: Customer) -> gateway.Snapshot | None:
@@ -167,9 +182,15 @@ def _charged_before(topup: TopUp, customer: Customer) -> gateway.Snapshot | None
     return None
 
 
-def _mail(topup: TopUp) -> None:
-    """The page, by mail: first the page (the same however often), then the mail, then the note that it is out."""
+def _open_by_mail(topup: TopUp) -> None:
+    """The page (the same however often) is written down before anybody can pay on it."""
     session = _session(topup, save_card=True)
+    if TopUp.objects.mine(topup).update(checkout=session["id"]):
+        _mail(topup, session)
+
+
+def _mail(topup: TopUp, session: gateway.Snapshot) -> None:
+    """First the mail, then the note that it is out."""
     context = {
         "organization": topup.organization,
         "usd": topup.usd,
@@ -187,7 +208,7 @@ def _mail(topup: TopUp) -> None:
         log.warning("top-up %s could not be mailed", topup.pk, exc_info=True)
         TopUp.objects.later(topup, "The mail could not be sent.")
         return
-    _opened(topup, session)
+    TopUp.objects.mine(topup).update(status=TopUpStatus.OPEN)
     TopUp.objects.later(topup, "")
 
 
@@ -222,7 +243,8 @@ def _credit(topup: TopUp, payment: gateway.Snapshot, tax_cents: int) -> None:
 def _over(topup: TopUp, status: TopUpStatus, problem: str) -> None:
     with transaction.atomic():
         unpaid = TopUp.objects.mine(topup).filter(status__in=UNPAID)
-        if unpaid.update(status=status, problem=problem[:300]) and topup.automatic:
+        changed = unpaid.update(status=status, problem=problem[:300])
+        if changed and topup.automatic and status == TopUpStatus.FAILED:
             again = TopUp.objects.create(
                 organization_id=topup.organization_id, amount_micros=topup.amount_micros, mailed=True
             )

@@ -9,7 +9,7 @@ from django.core import mail
 from django.db.models import F
 
 from accounts.models import AuditEntry, Role
-from billing import autotopup
+from billing import autotopup, gateway, topups
 from billing.models import AutoTopUp, Customer, TopUp, Transfer
 from tests.billing.conftest import assert_sound, books, give, hold, in_threads
 from tests.stripe_double import payments
@@ -159,6 +159,100 @@ class TestBuying:
         switch_on(alice_browser)
         work()
         assert TopUp.objects.count() == 0
+
+
+class TestTakenBack:
+    """Between the row and the charge the organization changes its mind, or its operator does."""
+
+    @pytest.fixture
+    def pending(self, saved, alice_browser):
+        switch_on(alice_browser)
+        saved.double.fail("429", "/v1/payment_intents")
+        work()
+        assert TopUp.objects.get().status == "created"
+        return saved
+
+    @pytest.mark.parametrize("how", ["off", "suspended", "postpaid"])
+    def test_the_card_is_not_charged_any_more(self, pending, org, alice_browser, how):
+        if how == "off":
+            alice_browser.post("/billing/auto-topup/off")
+        else:
+            org.suspended_at = "2026-01-01T00:00:00Z" if how == "suspended" else None
+            org.billing_mode = "postpaid" if how == "postpaid" else "prepaid"
+            org.save()
+        work(hurry=how != "off")
+        row = TopUp.objects.get()
+        assert (row.status, row.waiting, mail.outbox) == ("expired", False, [])
+        assert pending.world.all("payment_intent") == []
+
+    def test_what_was_charged_before_is_credited(self, saved, org, alice_browser):
+        switch_on(alice_browser)
+        saved.double.fail("drop_after", "/v1/payment_intents")
+        work()
+        alice_browser.post("/billing/auto-topup/off")
+        work()
+        assert (TopUp.objects.get().status, books(org)) == ("paid", (20 * USD, 0))
+
+    def test_a_payment_under_way_is_its_makers_to_write_down(self, saved, org, alice_browser, monkeypatch):
+        switch_on(alice_browser)
+        charge = gateway.charge_card
+
+        def switched_off_meanwhile(**asked):
+            alice_browser.post("/billing/auto-topup/off")
+            work()
+            return charge(**asked)
+
+        monkeypatch.setattr(gateway, "charge_card", switched_off_meanwhile)
+        work()
+        assert (TopUp.objects.get().status, books(org)) == ("paid", (20 * USD, 0))
+
+    def test_one_that_failed_is_not_tried_by_looking_at_it(self, saved, org, alice_browser):
+        switch_on(alice_browser)
+        card = Customer.objects.get().card
+        Customer.objects.update(card="")
+        work()
+        failed = TopUp.objects.get(automatic=True)
+        assert failed.status == "failed"
+        Customer.objects.update(card=card)
+        alice_browser.get(f"/billing/topups/{failed.pk}/return")
+        assert saved.world.all("payment_intent") == []
+
+
+class TestTax:
+    def test_it_cannot_be_switched_on(self, saved, alice_browser, settings):
+        settings.STRIPE_TAX = True
+        answer = alice_browser.post("/billing/auto-topup", PLAN)
+        assert (answer.status_code, AutoTopUp.objects.count()) == (422, 0)
+        assert "Tax is added on the payment page only" in answer.content.decode()
+
+    def test_a_plan_of_before_is_switched_off_and_says_why(self, saved, alice_browser, settings):
+        switch_on(alice_browser)
+        settings.STRIPE_TAX = True
+        work()
+        assert (saved.world.all("payment_intent"), AutoTopUp.objects.get().enabled) == ([], False)
+        assert "Tax is added on the payment page only" in alice_browser.get("/billing").content.decode()
+
+    def test_a_mailed_page_credits_without_the_tax_whoever_died_and_whatever_is_heard_first(
+        self, saved, org, settings, monkeypatch
+    ):
+        settings.STRIPE_TAX = True
+        saved.world.counts["tax_percent"] = 20
+        TopUp.objects.create(organization=org, amount_micros=20 * USD, mailed=True)
+        letter = topups.compose
+
+        def killed(*words):
+            letter(*words).send()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(topups, "compose", killed)
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        address = next(word for word in mail.outbox[0].body.split() if word.startswith("https://"))
+        saved.pay(address)
+        saved.mail.waiting[:] = [e for e in saved.mail.waiting if e["type"] == "payment_intent.succeeded"]
+        saved.tell()
+        row = TopUp.objects.get()
+        assert (row.paid_cents, row.credited_micros, books(org)) == (2400, 20 * USD, (20 * USD, 0))
 
 
 class TestDecline:

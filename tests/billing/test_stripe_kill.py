@@ -28,6 +28,8 @@ from tests.world import make_user
 pytestmark = pytest.mark.django_db(transaction=True)
 
 USD = 1_000_000
+# By then Stripe knows no idempotency key of before.
+FORGOTTEN = 25
 
 
 class Worker:
@@ -62,8 +64,8 @@ def make_due() -> None:
         )
 
 
-def killed_at(desk, fault: str, path: str, done: Callable[[], bool]) -> None:
-    """A worker is killed while Stripe is at the call; another one finishes."""
+def killed_at(desk, fault: str, path: str, done: Callable[[], bool], *, hours: int = 0) -> None:
+    """A worker is killed while Stripe is at the call; another one, so many hours later by Stripe's clock, finishes."""
     held = desk.double.fail(fault, path)
     first = Worker(desk)
     try:
@@ -72,6 +74,7 @@ def killed_at(desk, fault: str, path: str, done: Callable[[], bool]) -> None:
     finally:
         first.kill()
         held.release.set()
+    desk.world.advance(hours * 3600)
     second = Worker(desk)
     try:
 
@@ -111,7 +114,8 @@ class TestKilled:
         plan = {"threshold": "5", "amount": "20", "daily_cap": "50", "consent": "on"}
         alice_browser.post("/billing/auto-topup", plan)
         assert AutoTopUp.objects.get().enabled
-        killed_at(desk, fault, "/v1/payment_intents", lambda: TopUp.objects.filter(status="paid").exists())
+        paid = TopUp.objects.filter(status="paid")
+        killed_at(desk, fault, "/v1/payment_intents", paid.exists, hours=FORGOTTEN)
         assert [intent["status"] for intent in desk.world.all("payment_intent")] == ["succeeded"]
         assert books(org) == (20 * USD, 0)
         assert_sound()
@@ -122,7 +126,8 @@ class TestKilled:
         row = reversals.refund(
             TopUp.objects.get(), 5 * USD, by=make_user("operator@house.example"), reason="asked for"
         )
-        killed_at(desk, fault, "/v1/refunds", lambda: type(row).objects.filter(status="succeeded").exists())
+        made = type(row).objects.filter(status="succeeded")
+        killed_at(desk, fault, "/v1/refunds", made.exists, hours=FORGOTTEN)
         assert [refund["amount"] for refund in desk.world.all("refund")] == [500]
         assert books(org) == (15 * USD, 0)
         assert_sound()

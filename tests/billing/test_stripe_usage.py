@@ -11,8 +11,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
-from billing import ledger
+from billing import gateway, ledger
 from billing.models import (
     Customer,
     Invoice,
@@ -333,6 +334,27 @@ class TestLines:
             work(hurry=True)
         assert sorted(item["amount"] for item in account.world.all("invoiceitem")) == [15, 21]
         assert not UsageLine.objects.filter(waiting=True).exists()
+
+    def test_a_line_whose_sender_died_is_sent_once(self, account, postpaid, monkeypatch):
+        job(postpaid, 5)
+        work()
+        sent = gateway.add_line
+
+        def killed(**line) -> None:
+            sent(**line)
+            raise KeyboardInterrupt  # nobody gets to write anything any more
+
+        monkeypatch.setattr(gateway, "add_line", killed)
+        with pytest.raises(KeyboardInterrupt):
+            work(hurry=True)
+        monkeypatch.undo()
+        account.world.advance(25 * 3600)
+        UsageLine.objects.update(lease_until=Now())
+        work(hurry=True)
+        [item] = account.world.all("invoiceitem")
+        assert (UsageLine.objects.get().number, item["amount"]) == (item["id"], 15)
+        [asked] = account.double.seen("post", "/v1/invoiceitems")
+        assert asked.params["tax_behavior"] == "exclusive"
 
 
 class TestInvoices:
