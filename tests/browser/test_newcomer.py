@@ -35,9 +35,7 @@ def fill(hand: Hand, page: Page) -> None:
 @pytest.fixture
 def as_shipped(live_stack) -> Generator[None, None, None]:
     """A hundred seconds of the model are free: nobody has to grant anything first."""
-    live_stack.sql(
-        "INSERT INTO billing_freequota (model, unit, units) VALUES ('wan-2.2-s2v', 'second', 100)"
-    )
+    live_stack.sql("INSERT INTO billing_freequota (model, unit, units) VALUES ('wan-2.2-s2v', 'second', 100)")
     yield
     live_stack.sql("DELETE FROM billing_freequota")
 
