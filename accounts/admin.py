@@ -147,7 +147,7 @@ class ApiKeyAdmin(ReadOnly, Page[ApiKey]):
     @admin.action(description="Revoke", permissions=["revoke"])
     def revoke_chosen(self, request: HttpRequest, chosen: QuerySet[ApiKey]) -> None:
         for key in chosen:
-            keys.revoke(key, operator(request))
+            keys.revoke(key, operator(request), request=request)
 
 
 @admin.register(AuditEntry)

@@ -21,6 +21,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Least, Now
+from django.http import HttpRequest
 
 from accounts import audit, key_cache
 from accounts.address import within
@@ -199,14 +200,22 @@ def rotate(key: ApiKey, overlap: timedelta, *, by: Actor) -> tuple[ApiKey, str]:
     return new, text
 
 
-def revoke(key: ApiKey, by: Actor) -> None:
+def revoke(key: ApiKey, by: Actor, *, request: HttpRequest | None = None) -> None:
     """From now on the key is refused. Revoking twice changes nothing."""
     with transaction.atomic():
         changed = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=Now())
         key.refresh_from_db(fields=["revoked_at"])
         key_cache.forget(ApiKey.objects.filter(pk=key.pk))
         if changed:
-            audit.record("key.revoke", by=by, organization=key.organization, target=key)
+            audit.record(
+                "key.revoke",
+                by=by,
+                organization=key.organization,
+                target=key,
+                before={"name": key.name, "revoked": False},
+                after={"revoked": True},
+                request=request,
+            )
 
 
 def _may_be_rotated(key: ApiKey) -> None:

@@ -65,9 +65,13 @@ def switch_on(
         "problem": "",
     }
     with transaction.atomic():
+        old = AutoTopUp.objects.for_org(caller.organization).select_for_update().first()
         AutoTopUp.objects.update_or_create(organization=caller.organization, defaults=fields)
         plan = AutoTopUp.objects.get(organization=caller.organization)
-        audit.record("autotopup.on", by=caller, target=plan, after=plan.facts())
+        before = {"enabled": old.enabled, **old.facts()} if old else {"enabled": False}
+        audit.record(
+            "autotopup.on", by=caller, target=plan, before=before, after={"enabled": True, **plan.facts()}
+        )
     return plan
 
 

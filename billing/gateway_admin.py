@@ -42,11 +42,25 @@ class RecordAdmin(ReadOnly, Page[Any]):
     ) -> None:
         for row in rows:
             with transaction.atomic():
+                before = progress(row)
                 verb(row)
+                row.refresh_from_db()
                 audit.record(
-                    f"{self.opts.model_name}.retry", by=operator(request), target=row, request=request
+                    f"{self.opts.model_name}.retry",
+                    by=operator(request),
+                    target=row,
+                    organization=getattr(row, "organization", None),
+                    before=before,
+                    after=progress(row),
+                    request=request,
                 )
         self.message_user(request, f"{len(rows)} will be tried again.")
+
+
+def progress(row: Any) -> dict[str, Any]:
+    """How far a row that waits for Stripe has come, for the audit record."""
+    state = getattr(row, "state", "") or getattr(row, "status", "")
+    return {"state": state, "waiting": row.waiting, "tries": row.tries, "problem": row.problem}
 
 
 @admin.register(StripeEvent)

@@ -348,6 +348,7 @@ class MonthSpend(models.Model):
 class DayUse(models.Model):
     """What was captured on a day, folded: one row for each mixture of what it may be asked for. Written by the capture
     itself, under its organization's lock, so it is never behind. Blank: not known then; no key: the dashboard.
+    A row without jobs is a cost of ours alone: what providers took for such as were not captured.
     """
 
     day = models.DateField(help_text="In UTC.")

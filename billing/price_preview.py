@@ -89,7 +89,7 @@ class Preview:
 def preview(price: Price) -> Preview:
     """Of a price that is not saved. Two statements, however many jobs the month had."""
     first, last = statements.span("last", timezone.now().astimezone(UTC).date())
-    month = DayUse.objects.filter(day__gte=first, day__lte=last)
+    month = DayUse.objects.filter(jobs__gt=0, day__gte=first, day__lte=last)
     sums = (
         _of(price, month)
         .values("organization_id", "organization__name")

@@ -34,7 +34,7 @@ def refund(topup: TopUp, amount_micros: int, *, by: User, reason: str, spent_too
     with transaction.atomic():
         # One refund of a top-up at a time, or two could together return more than was paid.
         topup = TopUp.objects.select_for_update(of=("self",)).select_related("organization").get(pk=topup.pk)
-        _check(topup, amount_micros)
+        left = _check(topup, amount_micros)
         row = Reversal.objects.create(
             organization=topup.organization,
             topup=topup,
@@ -59,17 +59,25 @@ def refund(topup: TopUp, amount_micros: int, *, by: User, reason: str, spent_too
             by=by,
             target=topup,
             organization=topup.organization,
-            after={"usd": format_usd(amount_micros), "reason": reason, "spent_too": spent_too},
+            before={"left_usd": format_usd(left)},
+            after={
+                "left_usd": format_usd(left - amount_micros),
+                "usd": format_usd(amount_micros),
+                "reason": reason,
+                "spent_too": spent_too,
+            },
         )
         wake("billing.refresh_reversal", str(row.pk))
     return row
 
 
-def _check(topup: TopUp, amount_micros: int) -> None:
+def _check(topup: TopUp, amount_micros: int) -> int:
+    """How much of the top-up has not gone back yet; raises CreditSpent where that is less than the amount."""
     gone = topup.reversals.aggregate(micros=Sum("taken_micros"))["micros"] or 0
     left = topup.credited_micros - gone
     if amount_micros > left or amount_micros <= 0 or _cents(topup, amount_micros) == 0:
         raise CreditSpent(left_micros=left)
+    return left
 
 
 def _cents(topup: TopUp, micros: int) -> int:

@@ -1,4 +1,6 @@
-"""Use folded by day, written with each capture, and read over all organizations for the operator's pages."""
+"""Use folded by day, written with each capture, and read over all organizations for the operator's pages. What providers
+took for a job that was not captured is counted as well, as a cost without a job: a margin is of everything.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Sum
@@ -15,9 +18,9 @@ from billing.models import DayUse, Hold
 COUNT = """
 INSERT INTO billing_dayuse AS d (day, organization_id, key_id, model, resolution, provider, route_id, unit,
                                  jobs, billed_ms, free, micros, cost_micros)
-VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, %s, 1, %s, %s, %s, %s)
+VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (organization_id, day, key_id, model, resolution, provider, route_id, unit) DO UPDATE SET
-    jobs = d.jobs + 1, billed_ms = d.billed_ms + excluded.billed_ms, free = d.free + excluded.free,
+    jobs = d.jobs + excluded.jobs, billed_ms = d.billed_ms + excluded.billed_ms, free = d.free + excluded.free,
     micros = d.micros + excluded.micros, cost_micros = d.cost_micros + excluded.cost_micros
 """
 
@@ -57,10 +60,21 @@ class Line:
 
 def count(hold: Hold, taken: int, made: Made) -> None:
     """In the transaction of the capture, which holds the organization's lock."""
-    what = (hold.organization_id, hold.key_id, hold.model, made.resolution)
-    how = (made.provider, made.route_id, made.unit)
+    figures = (1, hold.billed_ms, hold.free, taken, made.cost_micros)
+    _add(hold.organization_id, hold.key_id, hold.model, made, figures)
+
+
+def spend(organization_id: UUID, key_id: UUID | None, model: str, made: Made) -> None:
+    """A cost that no customer pays, in the transaction of the release, which holds the organization's lock."""
+    _add(organization_id, key_id, model, made, (0, 0, 0, 0, made.cost_micros))
+
+
+def _add(
+    organization_id: UUID, key_id: UUID | None, model: str, made: Made, figures: tuple[int, ...]
+) -> None:
+    what = (organization_id, key_id, model, made.resolution, made.provider, made.route_id, made.unit)
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, (*what, *how, hold.billed_ms, hold.free, taken, made.cost_micros))
+        cursor.execute(COUNT, (*what, *figures))
 
 
 COLUMNS = ("day", "model", "provider", "route_id", "organization_id")
@@ -74,7 +88,7 @@ GROUP BY GROUPING SETS ((day), (model), (provider), (route_id), (organization_id
 
 def sums(first: date, last: date) -> dict[str, list[Line]]:
     """By each of COLUMNS: every day of the span in turn, also those without use; of all others those with most revenue
-    first. One statement that reads the span once.
+    or cost first. One statement that reads the span once.
     """
     found: dict[str, list[Line]] = {column: [] for column in COLUMNS}
     with connection.cursor() as cursor:
@@ -85,13 +99,18 @@ def sums(first: date, last: date) -> dict[str, list[Line]]:
             found[COLUMNS[place]].append(Line(str(values[place]), jobs, seconds, micros, cost))
     by_day = {line.name: line for line in found.pop("day")}
     days = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
-    most_first = {name: sorted(lines, key=lambda line: -line.micros) for name, lines in found.items()}
+    most_first = {name: sorted(lines, key=_most) for name, lines in found.items()}
     return {"day": [by_day.get(day, Line(day, 0, 0, 0, 0)) for day in days], **most_first}
 
 
 def by(column: str, first: date, last: date, *, most: int) -> list[Line]:
-    """By `model`, `provider`, `route_id` or `organization_id`: those with most revenue first."""
-    return sorted(_lines(first, last, column), key=lambda line: -line.micros)[:most]
+    """By `model`, `provider`, `route_id` or `organization_id`: those with most revenue or cost first."""
+    return sorted(_lines(first, last, column), key=_most)[:most]
+
+
+def _most(line: Line) -> int:
+    """Who only costs must not be below the end of a list."""
+    return -max(line.micros, line.cost_micros)
 
 
 def _lines(first: date, last: date, column: str) -> Iterator[Line]:

@@ -93,7 +93,7 @@ def span(period: str, today: date) -> tuple[date, date]:
 
 def used(organization: Organization, first: date, last: date) -> Use:
     """Three statements over the days' sums, however many jobs there were."""
-    rows = DayUse.objects.for_org(organization).filter(day__gte=first, day__lte=last)
+    rows = DayUse.objects.for_org(organization).filter(jobs__gt=0, day__gte=first, day__lte=last)
     by_day = {line.name: line for line in _lines(rows, "day", str)}
     days = [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
     return Use(
@@ -128,7 +128,7 @@ def _shared(lines: list[Line]) -> list[Line]:
 
 def usage_file(organization: Organization, first: date, last: date) -> Iterator[str]:
     """CSV: a line for each day, model and key with something used."""
-    rows = DayUse.objects.for_org(organization).filter(day__gte=first, day__lte=last)
+    rows = DayUse.objects.for_org(organization).filter(jobs__gt=0, day__gte=first, day__lte=last)
     sums = (
         rows.values("day", "model", "key_id", "key__name")
         .annotate(n=Sum("jobs"), ms=Sum("billed_ms"), paid=Sum("micros"))

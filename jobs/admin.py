@@ -18,9 +18,8 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 
 from accounts import audit
 from accounts.console import LongList, Page, ReadOnly, Table, one_of, operator
-from accounts.tenancy import Caller
 from jobs import own_keys, switches, tenant_admin, unknown
-from jobs.cancel import cancel
+from jobs.cancel import cancel_by_operator
 from jobs.errors import Conflict, Invalid
 from jobs.models import Asset, Attempt, Delivery, DeliveryTry, Job, WebhookEndpoint
 from jobs.providers_admin import providers_view, switch_view
@@ -68,21 +67,16 @@ class JobAdmin(LongList, ReadOnly, Page[Job]):
     inlines = [AttemptInline]
     actions = ["cancel_jobs"]
 
-    @admin.action(description="Cancel the selected jobs (free)")
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.change_job")
+
+    @admin.action(description="Cancel the selected jobs (free)", permissions=["cancel"])
     def cancel_jobs(self, request: HttpRequest, chosen: QuerySet[Job]) -> None:
         for job in chosen.select_related("organization"):
             try:
-                cancel(Caller(organization=job.organization), job)
+                cancel_by_operator(job, by=operator(request), request=request)
             except Conflict as refusal:
                 self.message_user(request, f"{job.pk}: {refusal.message}", messages.WARNING)
-            else:
-                audit.record(
-                    "job.cancel",
-                    by=operator(request),
-                    target=job,
-                    organization=job.organization,
-                    request=request,
-                )
 
 
 class ResolveForm(forms.Form):
@@ -195,11 +189,14 @@ class DeliveryAdmin(LongList, ReadOnly, Page[Delivery]):
     list_display = ["id", "job_id", "type", "url", "status", "reason", "tries", "last_status", "due_at"]
     list_filter = ["status", one_of("dialect", lambda: DIALECTS)]
 
-    @admin.action(description="Send the selected deliveries again")
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.change_delivery")
+
+    @admin.action(description="Send the selected deliveries again", permissions=["replay"])
     def replay_deliveries(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> None:
         for delivery in chosen.select_related("organization"):
             try:
-                replay(operator(request), delivery)
+                replay(operator(request), delivery, request=request)
             except Conflict as refusal:
                 self.message_user(request, f"{delivery.pk}: {refusal.message}", messages.WARNING)
 
@@ -242,5 +239,13 @@ class SwitchedAccountAdmin(Switches, ProviderAccountAdmin):
     def test(self, request: HttpRequest, chosen: QuerySet[ProviderAccount]) -> None:
         for account in chosen:
             trouble = own_keys.test(account)
+            audit.record(
+                "provider_account.test",
+                by=operator(request),
+                target=account,
+                organization=account.organization,
+                after={"name": str(account), "trouble": trouble},
+                request=request,
+            )
             level = messages.WARNING if trouble else messages.SUCCESS
             self.message_user(request, f"{account}: {trouble or 'the provider takes the key.'}", level)

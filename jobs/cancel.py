@@ -8,7 +8,10 @@ from contextlib import suppress
 from celery import shared_task
 from django.db import transaction
 from django.db.models.functions import Now
+from django.http import HttpRequest
 
+from accounts import audit
+from accounts.models import User
 from accounts.tenancy import Caller
 from jobs import chain, gallery, parts, poll, settle
 from jobs.dispatch import CANCELED, give_up
@@ -44,6 +47,27 @@ def cancel(caller: Caller, job: Job) -> Job:
     if job.final and job.status != Status.CANCELED:
         raise Conflict("job_ended", f"The job has already {job.status}.")
     return job
+
+
+def cancel_by_operator(job: Job, *, by: User, request: HttpRequest | None = None) -> None:
+    """As `cancel`, with its record in the same commit; a job that is canceled already leaves none. Raises Conflict."""
+    with transaction.atomic():
+        before = _facts(Job.objects.select_for_update().get(pk=job.pk))
+        after = _facts(cancel(Caller(organization=job.organization), job))
+        if after != before:
+            audit.record(
+                "job.cancel",
+                by=by,
+                target=job,
+                organization=job.organization,
+                before=before,
+                after=after,
+                request=request,
+            )
+
+
+def _facts(job: Job) -> dict[str, object]:
+    return {"status": job.status, "cancel_requested": job.cancel_requested_at is not None}
 
 
 def cancel_and_delete(caller: Caller, job: Job) -> bool:
@@ -86,8 +110,8 @@ def cancel_at_provider(job_id: str) -> None:
 def _abandon(attempt: Attempt, job: Job) -> None:
     """It runs on at a provider that cannot stop, to be paid for by us: the customer need not wait for it."""
     cost = poll.cost(attempt, chain.length_ms(attempt, job))
-    give_up(attempt, CANCELED, to=AttemptStatus.CANCELED, note="it could not be stopped there")
-    Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.CANCELED).update(cost_micros=cost)
+    note = "it could not be stopped there"
+    give_up(attempt, CANCELED, to=AttemptStatus.CANCELED, note=note, cost_micros=cost)
 
 
 @shared_task(name="jobs.cancel")

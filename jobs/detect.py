@@ -19,6 +19,7 @@ from accounts.tenancy import Caller
 from billing import ledger, quotas, quotes, throttles
 from billing.errors import BillingError, RateLimited
 from billing.models import Hold, Unit
+from billing.rollups import Made
 from jobs import prepare, storage
 from jobs.errors import Conflict, Invalid, JobError, NoRoute, Unpayable
 from jobs.inputs import check_input
@@ -74,8 +75,14 @@ def detect(caller: Caller, detector: str, image: str, *, ratio: str = "") -> Loo
         raise
     with transaction.atomic():
         hold = Hold.objects.get(job_id=look_id)
-        charged = ledger.capture(look_id, hold.price_micros)
+        charged = ledger.capture(look_id, hold.price_micros, made=_made(routes[0]))
     return Look(verdict, charged)
+
+
+def _made(route: Route) -> Made:
+    """A route to a detector has its price by the picture."""
+    cost = 0 if route.own_key else route.cost_micros_per_second
+    return Made(provider=route.provider, cost_micros=cost, route_id=route.pk, unit=Unit.IMAGE)
 
 
 def _hold(caller: Caller, detector: str) -> UUID:

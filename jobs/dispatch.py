@@ -377,10 +377,12 @@ def give_up(
     to: AttemptStatus = AttemptStatus.FAILED,
     elsewhere: bool = False,
     note: str = "",
+    cost_micros: int = 0,
 ) -> None:
     """End an attempt without a result; the job goes to another route if the verdict allows it, else it fails, free.
 
-    `elsewhere`: another provider may do it although the customer's trying again would not help.
+    `elsewhere`: another provider may do it although the customer's trying again would not help. `cost_micros`: what the
+    provider takes for it all the same.
     """
     was = attempt.status
     with transaction.atomic():
@@ -394,6 +396,7 @@ def give_up(
             error_hint=failure.hint[:300],
             error_retryable=failure.retryable,
             note=note[:500],
+            cost_micros=cost_micros,
         )
         if not ended:
             return

@@ -30,6 +30,10 @@ def expire(job_id: str) -> None:
     placed = Attempt.objects.filter(job_id=job_id, status__in=ATTEMPT_OPEN).exclude(external_id="")
     running_on = [attempt for attempt in placed if not _asked_then_stopped(attempt)]
     job = Job.objects.get(pk=job_id)
+    for attempt in running_on:  # before the end, which counts what the job cost
+        cost = poll.cost(attempt, chain.length_ms(attempt, job))
+        rows = Attempt.objects.filter(pk=attempt.pk, status__in=ATTEMPT_OPEN)
+        rows.update(cost_micros=cost, note="it may run on there, and is booked as if it did")
     if settle.end(job, Status.EXPIRED, EXPIRED, given=GIVEN_UP):
         # The fence goes up, so that whoever asks about one of them at this moment writes nothing over it.
         Attempt.objects.filter(job=job, status__in=ATTEMPT_OPEN).update(
@@ -39,10 +43,6 @@ def expire(job_id: str) -> None:
             lease_until=None,
             fence=F("fence") + 1,
         )
-        for attempt in running_on:
-            cost = poll.cost(attempt, chain.length_ms(attempt, job))
-            rows = Attempt.objects.filter(pk=attempt.pk, error_code=EXPIRED.code)
-            rows.update(cost_micros=cost, note="it may run on there, and is booked as if it did")
 
 
 def _asked_then_stopped(attempt: Attempt) -> bool:

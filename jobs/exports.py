@@ -182,7 +182,7 @@ def _organization(order: DataExport, archive: zipfile.ZipFile, organization: Org
         "transfers": own(Transfer)
         .order_by("id")
         .values("id", "created_at", "kind", "amount_micros", "job_id", "note", "reference"),
-        "usage_by_day": own(DayUse).order_by("day", "id").values(*USE),
+        "usage_by_day": own(DayUse).filter(jobs__gt=0).order_by("day", "id").values(*USE),
     }
     for name, rows in tables.items():
         _lines(archive, name, rows)

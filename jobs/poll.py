@@ -50,7 +50,7 @@ def apply(attempt: Attempt, update: Update) -> None:
         case State.FAILED:
             message = update.message or PUBLIC_FAILURE
             failure = Failure(update.code or "provider_failed", message, update.retryable, update.hint)
-            give_up(attempt, failure, note=update.note)
+            give_up(attempt, failure, note=update.note, cost_micros=_told(attempt, update))
         case State.CANCELED:
             _canceled(attempt)
         case State.LOST if Job.objects.filter(pk=attempt.job_id, cancel_requested_at__isnull=False).exists():
@@ -128,6 +128,13 @@ def _paid(attempt: Attempt, job: Job, update: Update, length_ms: int) -> int:
     if job.quote.get("unit") == Unit.OWN_KEY:
         return 0
     return update.cost_micros or cost(attempt, update.billed_ms or length_ms)
+
+
+def _told(attempt: Attempt, update: Update) -> int:
+    """What it costs us without a result; as a rule nothing, and nothing on a customer's own account."""
+    if not update.cost_micros or attempt.job.quote.get("unit") == Unit.OWN_KEY:
+        return 0
+    return update.cost_micros
 
 
 def cost(attempt: Attempt, billed_ms: int) -> int:

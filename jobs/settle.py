@@ -18,11 +18,11 @@ from typing import Any
 from celery import shared_task
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from billing import ledger
+from billing import ledger, rollups
 from billing.outbox import Use
 from billing.quotes import Quote
 from billing.rollups import NO_ROUTE, Made
@@ -336,10 +336,20 @@ def end(
         won = transition(job, to, given=given, fence=fence, data=data, **fields)
         if won:
             ledger.release(job.id, reason=failure.code)
+            _spend(job)
             notify.enqueue(job)
             notices.owe(job)
             wake("jobs.dispatch")
     return won
+
+
+def _spend(job: Job) -> None:
+    """What its attempts cost us although nobody pays for it."""
+    paid = job.attempts.filter(cost_micros__gt=0).values_list("provider", "route_id")
+    resolution, unit = (str(job.quote.get(name, "")) for name in ("resolution", "unit"))
+    for provider, route, cost in paid.annotate(cost=Sum("cost_micros")):
+        made = Made(resolution, provider, cost, route, unit)
+        rollups.spend(job.organization_id, job.key_id, job.model, made)
 
 
 @shared_task(name="jobs.save")

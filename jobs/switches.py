@@ -104,8 +104,7 @@ async def _stopped(attempt: Attempt) -> bool:
 def _give_up(attempt: Attempt, *, free: bool) -> None:
     note = "stopped by an operator" + ("" if free else "; it may run on there, and is booked as if it did")
     cost = 0 if free else poll.cost(attempt, chain.length_ms(attempt, attempt.job))
-    give_up(attempt, STOPPED, to=AttemptStatus.CANCELED, note=note)
-    Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.CANCELED).update(cost_micros=cost)
+    give_up(attempt, STOPPED, to=AttemptStatus.CANCELED, note=note, cost_micros=cost)
 
 
 @shared_task(name="jobs.kill")

@@ -14,6 +14,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
+from django.http import HttpRequest
 
 from accounts import audit
 from accounts.audit import Actor
@@ -136,18 +137,31 @@ def ping(endpoint: WebhookEndpoint) -> Delivery:
     return delivery
 
 
-def replay(by: Actor, delivery: Delivery) -> Delivery:
+def replay(by: Actor, delivery: Delivery, *, request: HttpRequest | None = None) -> Delivery:
     """Try a delivery again from the start, under its own id. Raises Conflict: it is on its way, or nobody listens."""
     with transaction.atomic():
         if delivery.endpoint_id:
             _require_enabled(_locked(delivery.endpoint_id))
+        before = _progress(Delivery.objects.select_for_update().get(pk=delivery.pk))
         if not _again(Delivery.objects.filter(pk=delivery.pk)):
             raise Conflict(
                 "delivery_pending", "This delivery is still being tried; it needs no replay.", retryable=True
             )
-        audit.record("webhook.replay", by=by, target=delivery, organization=delivery.organization)
-    delivery.refresh_from_db()
+        delivery.refresh_from_db()
+        audit.record(
+            "webhook.replay",
+            by=by,
+            target=delivery,
+            organization=delivery.organization,
+            before=before,
+            after=_progress(delivery),
+            request=request,
+        )
     return delivery
+
+
+def _progress(delivery: Delivery) -> dict[str, Any]:
+    return {"status": delivery.status, "reason": delivery.reason, "tries": delivery.tries}
 
 
 def replay_failed(by: Caller, endpoint: WebhookEndpoint, since: datetime) -> int:

@@ -31,7 +31,7 @@ class AccountForm(forms.ModelForm[ProviderAccount]):
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(Page[ProviderAccount]):
+class ProviderAccountAdmin(Audited[ProviderAccount]):
     form = AccountForm
     list_display = [
         "provider",
@@ -54,7 +54,7 @@ class ProviderAccountAdmin(Page[ProviderAccount]):
         stored = ProviderAccount.objects.filter(pk=obj.pk).first()
         _unkilled(obj, form)
         vault.keep(obj, key=form.cleaned_data["key"], secret=form.cleaned_data["secret"])
-        super().save_model(request, obj, form, change)
+        Page.save_model(self, request, obj, form, change)
         audit.record(
             "provider_account.change" if change else "provider_account.add",
             by=operator(request),

@@ -123,7 +123,8 @@ class Route(models.Model):
     max_side = models.PositiveIntegerField(null=True, blank=True, help_text=NARROWS)
     max_bytes = models.BigIntegerField(null=True, blank=True, help_text=f"Of one file. {NARROWS}")
     cost_micros_per_second = models.BigIntegerField(
-        default=0, help_text="What the provider charges us. 0 at an account: not known."
+        default=0,
+        help_text="What the provider charges us, of a detector for each picture. 0 at an account: not known.",
     )
     cost_by_resolution = models.JSONField(
         default=dict, blank=True, help_text='Where it differs: {"720p": 60000}, micro-dollars a second.'

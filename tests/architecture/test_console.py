@@ -199,3 +199,70 @@ def test_what_is_added_is_on_record(console, operator, org, label):
     assert entry.actor_user == operator
     assert entry.after
     assert entry.address
+
+
+# --- what an action leaves ------------------------------------------------------------------------------------
+
+FAILED = {"state": "failed"}
+# Each action of each page, and what a made up row must be like for it to have something to do.
+ACTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("accounts.ApiKey", "revoke_chosen"): {},
+    ("jobs.Job", "cancel_jobs"): {"status": "running"},
+    ("jobs.Delivery", "replay_deliveries"): {"status": "failed"},
+    ("billing.Difference", "resolve"): {},
+    ("billing.Proposal", "approve"): {"status": "open"},
+    ("billing.Proposal", "decline"): {"status": "open"},
+    ("billing.StripeEvent", "retry"): FAILED,
+    ("billing.UsageReport", "retry"): FAILED,
+    **{
+        (label, what): {}
+        for label in ("providers.Route", "providers.ProviderAccount")
+        for what in ("drain", "kill", "reopen", "delete_selected")
+    },
+    ("providers.ProviderAccount", "test"): {},
+    **{
+        (label, "delete_selected"): {}
+        for label in ("billing.FreeQuota", "billing.Tier", "billing.Limits", "providers.RoutingPolicy")
+    },
+}
+# Asks only: nothing was there before.
+LOOKS = {"test"}
+
+
+def test_the_record_is_proved_for_every_action(request_of):
+    found = {
+        (model._meta.label, name)
+        for model, page in admin.site._registry.items()
+        for name in page.get_actions(request_of)
+    }
+    assert found == set(ACTIONS)
+
+
+def test_every_action_says_who_may(request_of):
+    open_to_all = [
+        (model._meta.label, name)
+        for model, page in admin.site._registry.items()
+        for name, (action, *_) in page.get_actions(request_of).items()
+        if not getattr(action, "allowed_permissions", None)
+    ]
+    assert open_to_all == []
+
+
+@pytest.mark.parametrize(("label", "action"), ACTIONS)
+def test_an_action_is_on_record_with_who_and_what_was_there_before(console, operator, org, label, action):
+    model = next(model for model in admin.site._registry if model._meta.label == label)
+    row = Rows().upto(model, 1)[0]
+    columns = {field.name for field in model._meta.concrete_fields}
+    values = ACTIONS[label, action] | ({"organization": org} if "organization" in columns else {})
+    if values and not model._meta.get_field(next(iter(values))).primary_key:
+        model._default_manager.filter(pk=row.pk).update(**values)
+    form = {"action": action, "_selected_action": [str(row.pk)], "post": "yes"}
+    assert console.post(address(model, "changelist"), form).status_code == 302
+    entry = AuditEntry.objects.filter(target_type=model._meta.label_lower, target_id=str(row.pk)).earliest(
+        "pk"
+    )
+    assert entry.actor_user == operator
+    assert entry.before is not None or action in LOOKS
+    assert entry.after is not None or action == "delete_selected"
+    assert entry.before != entry.after
+    assert entry.address

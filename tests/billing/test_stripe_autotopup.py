@@ -84,7 +84,8 @@ class TestConsent:
         plan = AutoTopUp.objects.get()
         assert (plan.consent_by, plan.enabled) == (alice, True)
         entry = AuditEntry.objects.get(action="autotopup.on")
-        assert entry.after == {"threshold_usd": "5.00", "amount_usd": "20.00", "daily_cap_usd": "50.00"}
+        agreed = {"threshold_usd": "5.00", "amount_usd": "20.00", "daily_cap_usd": "50.00"}
+        assert (entry.before, entry.after) == ({"enabled": False}, {"enabled": True, **agreed})
         assert "at most $50.00" in alice_browser.get("/billing").content.decode()
         alice_browser.post("/billing/auto-topup/off")
         assert AuditEntry.objects.filter(action="autotopup.off").exists()

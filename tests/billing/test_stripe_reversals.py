@@ -52,7 +52,9 @@ class TestRefund:
         assert [refund["amount"] for refund in desk.world.all("refund")] == [500]
         desk.tell(times=2, order=backwards)
         assert moves(org) == [("refund", "funding", 5 * USD)]
-        assert AuditEntry.objects.get(action="topup.refund").after["usd"] == "5.00"
+        entry = AuditEntry.objects.get(action="topup.refund")
+        assert (entry.before, entry.after["left_usd"]) == ({"left_usd": "20.00"}, "15.00")
+        assert entry.after["usd"] == "5.00"
         assert_sound()
 
     def test_only_what_is_unspent_unless_the_operator_says_so(self, desk, org, topup, operator):

@@ -10,10 +10,15 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import ledger, ledger_check
+from billing import ledger, ledger_check, statements
 from billing.models import DayUse, Hold
-from jobs.models import Attempt
+from jobs import poll
+from jobs.cancel import cancel, cancel_at_provider
+from jobs.expire import expire
+from jobs.models import Attempt, Job
 from jobs.submit import submit
+from providers.base import State, Update
+from providers.fake.adapter import FakeAdapter
 from providers.models import Route
 from tests.jobs import drive
 
@@ -78,6 +83,47 @@ def test_failures_are_counted_by_code(console, films):
     films("[fake fail=render_failed]", times=2)
     assert DayUse.objects.count() == 0
     assert re.search(r"Failures of 30 days .* wan-2.2-s2v 2", words(console.get("/console/")))
+
+
+def test_what_a_failed_job_cost_lowers_the_margin(console, films, org):
+    Route.objects.filter(organization=org).update(cost_micros_per_second=10_000)
+    films()
+    films("[fake lie=short]")
+    found = words(console.get("/console/"))
+    assert "Margin $0.04" in found
+    assert "wan-2.2-s2v by fake 1 4 $0.12 $0.08 $0.04 (33 %)" in found
+    assert not ledger_check.check()
+
+
+def test_so_does_one_that_could_not_be_stopped(console, org, caller, monkeypatch):
+    async def runs_on(self, external_id):
+        return False
+
+    monkeypatch.setattr(FakeAdapter, "cancel", runs_on)
+    drive.fund(org)
+    route = drive.fake_route(org, cost_micros_per_second=10_000)
+    canceled, late = (submit(caller, drive.request(org, "[fake stall]")) for _ in range(2))
+    drive.step()
+    cancel(caller, canceled)
+    cancel_at_provider(str(canceled.pk))
+    Job.objects.filter(pk=late.pk).update(deadline_at="2026-01-01T00:00:00Z")
+    expire(str(late.pk))
+    use = DayUse.objects.get()
+    assert (use.jobs, use.micros, use.cost_micros, use.route_id) == (0, 0, 2 * 40_000, route.pk)
+    used = statements.used(org, use.day, use.day)
+    assert (used.models, used.keys) == ([], [])  # nothing of it is the customer's
+    assert "fake 0 0 $0.00 $0.08" in words(console.get("/console/"))
+    assert not ledger_check.check()
+
+
+def test_and_what_a_provider_took_without_a_result(org, caller):
+    drive.fund(org)
+    drive.fake_route(org)
+    submit(caller, drive.request(org, "[fake stall]"))
+    drive.step()
+    attempt = Attempt.objects.get()
+    poll.apply(attempt, Update(attempt.external_id, State.FAILED, code="no_face", cost_micros=5))
+    assert [(use.jobs, use.cost_micros) for use in DayUse.objects.all()] == [(0, 5)]
 
 
 def test_a_lost_answer_is_shown(console, films):

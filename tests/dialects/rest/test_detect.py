@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from billing import ledger
-from billing.models import Hold
+from billing.models import DayUse, Hold
 from jobs import detect
 from jobs.errors import JobError
 from jobs.models import Asset
+from providers.models import Route
 from tests.jobs import drive
 from tests.world import api_client
 
@@ -46,6 +47,7 @@ def grey() -> bytes:
 
 
 def test_a_good_portrait_is_fit_and_the_answer_says_what_it_cost(funded, api):
+    Route.objects.filter(model=detect.S2V).update(cost_micros_per_second=100)  # by the picture
     row = drive.asset(funded, "image")
     address = api.get(f"/v1/files/{row.pk}").json()["url"]
     for image in (str(row.pk), address, data(PICTURE)):
@@ -56,6 +58,9 @@ def test_a_good_portrait_is_fit_and_the_answer_says_what_it_cost(funded, api):
         assert (body["model"], body["price"]) == ("wan-2.2-s2v", {"currency": "USD", "charged_micros": PRICE})
     assert spent(funded) == (3 * PRICE, 0)
     assert api.get("/v1/usage?group_by=model").json()["data"][0]["micros"] == 3 * PRICE
+    use = DayUse.objects.get()
+    assert (use.provider, use.unit, use.jobs, use.cost_micros) == ("local", "image", 3, 300)
+    assert use.route_id == Route.objects.get(model=detect.S2V).pk
 
 
 def test_a_refused_picture_says_why_and_costs_the_same(funded, api):
