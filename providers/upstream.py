@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import re
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -34,6 +35,7 @@ from providers.errors import (
     Throttled,
     Unavailable,
 )
+from providers.failures import unsuitable
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +55,15 @@ NOBODYS = "00000000-0000-4000-8000-000000000000"
 # What may stand in an address of theirs: an id is put into paths.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}", re.ASCII)
 OK, REDIRECT, BAD, FAULT = 200, 300, 400, 500
-UNAUTHORIZED, UNPAID, FORBIDDEN, MISSING, MANY, AWAY = 401, 402, 403, 404, 429, 503
+UNAUTHORIZED, UNPAID, FORBIDDEN, MISSING, LATE, MANY = 401, 402, 403, 404, 408, 429
 
 # Of a file: it may be there later, or once an operator has entered another key.
-LATER = {UNAUTHORIZED, UNPAID, 408, 425, MANY}
+LATER = {UNAUTHORIZED, UNPAID, LATE, 425, MANY}
 
-# Reads an error answer (status, JSON or None) in the vendor's words; None: as any vendor would mean it.
+# Reads an error answer (status, JSON or None) in the vendor's words; None: they may be anybody's, see _usual.
 Complaint = Callable[[int, Any], ProviderError | None]
+# The status that an answer means, where the vendor writes another one into its body.
+Meant = Callable[[int, Any], int]
 
 
 # The clients of a process that asks again and again, by address; None where a conversation ends with its connections.
@@ -94,11 +98,17 @@ class Upstream:
     """A conversation with one vendor on one account; use it as an asynchronous context."""
 
     def __init__(
-        self, account: Account, *, base_url: str, headers: Mapping[str, str], complaint: Complaint
+        self,
+        account: Account,
+        *,
+        base_url: str,
+        headers: Mapping[str, str],
+        complaint: Complaint,
+        meant: Meant | None = None,
     ) -> None:
         self.account = account
         self.base_url = (account.base_url or base_url).rstrip("/")
-        self.complaint = complaint
+        self.complaint, self.meant = complaint, meant
         self.headers = {"User-Agent": "Voicereel/1", "Accept-Encoding": "identity", **headers}
         self.kept = _kept.get()
         self.http = _client(AT_ONCE * 2) if self.kept is None else self._shared(self.kept)
@@ -121,7 +131,7 @@ class Upstream:
         path: str,
         *,
         body: Any = None,
-        content: AsyncIterator[bytes] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         places_order: bool = False,
     ) -> dict[str, Any]:
@@ -141,16 +151,16 @@ class Upstream:
             raise Unavailable(_say(error)) from error
         except (httpx.HTTPError, TimeoutError, _TooLarge) as error:
             raise lost(_say(error)) from error
-        return self._read(status, answer_headers, raw, lost)
+        return self._read(status, answer_headers, raw, places_order=places_order)
 
-    def _read(
-        self, status: int, headers: httpx.Headers, raw: bytes, lost: type[ProviderError]
-    ) -> dict[str, Any]:
+    def _read(self, status: int, headers: httpx.Headers, raw: bytes, *, places_order: bool) -> dict[str, Any]:
         said = _json(raw)
         if status < OK or REDIRECT <= status < BAD:
             raise Unavailable(f"{status} instead of an answer")
+        status = self.meant(status, said) if self.meant else status
+        lost: type[ProviderError] = OutcomeUnknown if places_order else Unavailable
         if status >= BAD:
-            error = self.complaint(status, said) or _usual(status, headers, lost)
+            error = self.complaint(status, said) or _usual(status, headers, places_order=places_order)
             error.message = f"{status} {error.message or raw[:NOTE].decode(errors='replace')}"[:NOTE]
             raise error
         if not isinstance(said, dict):
@@ -252,28 +262,36 @@ class Upstream:
 
 
 class Form:
-    """A multipart/form-data body around one file, which comes last and is streamed."""
+    """A multipart/form-data body; where it has a file, that comes last and is streamed.
 
-    BOUNDARY = "voicereel-7f3b1c5e0d9a4b62"
+    Its boundary is drawn for this one body, so nothing that was written before can hold it.
+    """
 
-    def __init__(self, fields: Mapping[str, str], file_field: str, filename: str) -> None:
+    def __init__(self, fields: Mapping[str, str], file_field: str = "", filename: str = "") -> None:
         self.fields, self.file_field, self.filename = fields, file_field, filename
+        self.boundary = f"voicereel-{secrets.token_hex(16)}"
 
     @property
     def content_type(self) -> str:
-        return f"multipart/form-data; boundary={self.BOUNDARY}"
+        return f"multipart/form-data; boundary={self.boundary}"
+
+    def whole(self) -> bytes:
+        """The body of a form without a file."""
+        return f"{self._fields()}--{self.boundary}--\r\n".encode()
 
     def around(self, file: InputFile) -> tuple[bytes, bytes]:
         """What goes before the file's bytes, and what after."""
-        head = "".join(
-            f'--{self.BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in self.fields.items()
-        )
-        head += (
-            f'--{self.BOUNDARY}\r\nContent-Disposition: form-data; name="{self.file_field}"; '
+        head = (
+            f'{self._fields()}--{self.boundary}\r\nContent-Disposition: form-data; name="{self.file_field}"; '
             f'filename="{self.filename}"\r\nContent-Type: {file.content_type}\r\n\r\n'
         )
-        return head.encode(), f"\r\n--{self.BOUNDARY}--\r\n".encode()
+        return head.encode(), f"\r\n--{self.boundary}--\r\n".encode()
+
+    def _fields(self) -> str:
+        return "".join(
+            f'--{self.boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in self.fields.items()
+        )
 
 
 def settled(lost: Lost) -> bool:
@@ -321,17 +339,21 @@ class _TooLarge(Exception):
     pass
 
 
-def _usual(status: int, headers: httpx.Headers, lost: type[ProviderError]) -> ProviderError:
-    """What a status means where the vendor's own words say no more."""
+def _usual(status: int, headers: httpx.Headers, *, places_order: bool) -> ProviderError:
+    """What a status means where the vendor's own words say no more: it may come from whatever stands before the vendor.
+
+    So it never says that an order is gone, nor that the customer's files are at fault; and what a gateway says when it
+    has waited for too long, it may say of an order that was taken.
+    """
     if status == MANY:
         return Throttled("", retry_after=_pause(headers))
     if status in {UNAUTHORIZED, UNPAID, FORBIDDEN}:
         return AccountRefused()
     if status == MISSING:
-        return NotFound()
-    if status == AWAY:
-        return Unavailable()
-    return lost() if status >= FAULT else Refused()
+        return AccountRefused() if places_order else Unavailable()
+    if status == LATE or status >= FAULT:
+        return OutcomeUnknown() if places_order else Unavailable()
+    return unsuitable("provider_failed")
 
 
 def _pause(headers: httpx.Headers) -> float:

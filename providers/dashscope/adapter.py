@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from providers.base import Account, Adapter, InputFile, Limits, Lost, Order, Update, Verdict
 from providers.dashscope import wire
-from providers.errors import AccountRefused, NotFound, OutcomeUnknown, Refused, Unavailable
+from providers.errors import OutcomeUnknown, Refused, Unavailable
 from providers.failures import unsuitable
 from providers.upstream import NOBODYS, Form, Upstream, external_id, named, settled
 
@@ -47,10 +47,7 @@ class DashScopeAdapter(Adapter):
                 raise Unavailable("the inputs took too long to send") from error
             headers = {"X-DashScope-Async": "enable", **_resolve(addresses)}
             body = wire.submission(name, order, addresses)
-            try:
-                said = await api.ask("POST", SYNTHESIS, body=body, headers=headers, places_order=True)
-            except NotFound as error:
-                raise AccountRefused(f"nothing at this address: {error.message}") from error
+            said = await api.ask("POST", SYNTHESIS, body=body, headers=headers, places_order=True)
         return external_id(named(said, "output", "task_id"))
 
     async def _gate(self, api: Upstream, order: Order) -> None:
@@ -123,7 +120,7 @@ class DashScopeAdapter(Adapter):
         async with self._upstream() as api:
             try:
                 await api.ask("POST", f"/tasks/{external_id}/cancel")
-            except (Refused, NotFound):
+            except Refused:
                 return False
         return True
 

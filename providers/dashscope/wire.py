@@ -129,6 +129,7 @@ ACCOUNT = (
     "Workspace.AccessDenied",
     "Endpoint.AccessDenied",
     "AllocationQuota.FreeTierOnly",
+    "NotFound",
     "ModelNotFound",
     "WorkSpaceNotFound",
     "CommodityNotPurchased",
@@ -308,7 +309,7 @@ def complaint(status: int, said: Any) -> ProviderError | None:
     if code in {"InvalidParameter", "InvalidURL"} and "url error" in note:
         # Stands for a wrong path or a model of another family: the route is wrong, not the order.
         return unsuitable("model_unsuitable", why)
-    if 400 <= status < 500 and code:  # noqa: PLR2004  HTTP
+    if 400 <= status < 500 and status != 408 and code:  # noqa: PLR2004  HTTP
         mine = ours(code, "input_unsuitable")
         return refused(mine, why) if mine in FINAL_WORD else unsuitable(mine, why)
     return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import Bounds, Order, Output, State, Update
-from providers.errors import AccountRefused, Forged, ProviderError, Throttled, Unavailable
+from providers.errors import AccountRefused, Forged, NotFound, ProviderError, Throttled, Unavailable
 from providers.failures import failed, refused, unsuitable
 from providers.upstream import ID, external_id, named, text, web_address
 
@@ -57,7 +57,7 @@ ACCOUNT = {
     "method_not_allowed",
 }
 AWAY = {"app_maintenance", "entitlement_unavailable"}
-MISSING = 404
+UNRATED = {"", "unrated"}
 
 
 def app(order: Order) -> str:
@@ -126,7 +126,8 @@ def update(name: str, said: Mapping[str, Any]) -> Update:
         address = web_address(file) or web_address(named(file, "uri")) or web_address(named(file, "url"))
         if not address:
             return failed(name, "provider_failed", "completed without a usable output")
-        return Update(name, State.SUCCEEDED, progress=1.0, outputs=(Output("video", url=address),))
+        video = Output("video", url=address, flagged=_flagged(task.get("rating")))
+        return Update(name, State.SUCCEEDED, progress=1.0, outputs=(video,))
     if status in {"failed", "rejected"}:
         return failed(name, "provider_failed", f"{status}: {text(task.get('error'))}")
     if status == "cancelled":
@@ -134,6 +135,11 @@ def update(name: str, said: Mapping[str, Any]) -> Update:
     if status in WAITING:
         return Update(name, State.WAITING, phase="waiting")
     return Update(name, State.RUNNING, phase=PHASES.get(status, "render"))
+
+
+def _flagged(rating: Any) -> bool | None:
+    """What was looked at is `safe`, or named for what it shows."""
+    return None if not isinstance(rating, str) or rating in UNRATED else rating != "safe"
 
 
 def _status(task: Mapping[str, Any]) -> str:
@@ -159,7 +165,9 @@ def complaint(status: int, said: Any) -> ProviderError | None:
         return Throttled(why)
     if code == "blocked_by_usage_policy":
         return refused("content_refused", why)
-    if code in {"invalid_request", "validation_error"} or status == 400:  # noqa: PLR2004  HTTP
+    if code == "not_found":
+        return NotFound(why)
+    if code in {"invalid_request", "validation_error"} or (code and status == 400):  # noqa: PLR2004  HTTP
         return unsuitable("input_unsuitable", why)
     return None
 

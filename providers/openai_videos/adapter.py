@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from providers.base import Account, Adapter, Lost, Order, Output, Update
 from providers.errors import AccountRefused, NotFound, OutcomeUnknown, Refused
 from providers.openai_videos import wire
-from providers.upstream import NOBODYS, Upstream, external_id, settled
+from providers.upstream import NOBODYS, Form, Upstream, external_id, settled
 
-BOUNDARY = "voicereel-5b1f8c2a9e7d4036"
 OUTPUT_BYTES = 2 * 1024**3
 LIST_PAGES = 20
 SLACK_SECONDS = 60.0
@@ -30,11 +29,12 @@ class OpenAIVideosAdapter(Adapter):
 
     async def submit(self, order: Order) -> str:
         wire.check(order)
-        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        form = Form(wire.form(order))
+        headers = {"Content-Type": form.content_type}
         async with self._upstream() as api:
             try:
                 said = await api.ask(
-                    "POST", "/videos", content=_form(wire.form(order)), headers=headers, places_order=True
+                    "POST", "/videos", content=form.whole(), headers=headers, places_order=True
                 )
             except NotFound as error:
                 raise AccountRefused(f"no video API, or no such model: {error.message}") from error
@@ -88,9 +88,3 @@ class OpenAIVideosAdapter(Adapter):
             raise AccountRefused("the account names no server; there is no usual one")
         headers = {"Authorization": f"Bearer {self.account.key}"} if self.account.key else {}
         return Upstream(self.account, base_url="", headers=headers, complaint=wire.complaint)
-
-
-async def _form(fields: Mapping[str, str]) -> AsyncIterator[bytes]:
-    for name, value in fields.items():
-        yield f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-    yield f"--{BOUNDARY}--\r\n".encode()

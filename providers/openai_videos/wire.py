@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import Bounds, Lost, Order, Output, State, Update
-from providers.errors import AccountRefused, OutcomeUnknown, ProviderError, Unavailable
+from providers.errors import AccountRefused, NotFound, OutcomeUnknown, ProviderError, Unavailable
 from providers.failures import failed, unsuitable
 from providers.upstream import ID, named, text
 
@@ -85,12 +85,22 @@ def update(name: str, said: Mapping[str, Any]) -> Update:
 
 def complaint(status: int, said: Any) -> ProviderError | None:
     """A 4xx of a submit is about the fields or the files; such servers have no codes of their own for either."""
+    if status == 405:  # noqa: PLR2004  HTTP
+        return AccountRefused("no video API at this address")
+    if not _own(said):
+        return None
     note = text(named(said, "error", "message")) or text(named(said, "detail")) or json.dumps(said)[:300]
     if status in {400, 413, 415, 422}:
         return unsuitable("input_unsuitable", note)
-    if status == 405:  # noqa: PLR2004  HTTP
-        return AccountRefused("no video API at this address")
-    return None
+    if status == 404:  # noqa: PLR2004  HTTP
+        return NotFound(note)
+    return Unavailable(note) if status == 503 else None  # noqa: PLR2004  HTTP
+
+
+def _own(said: Any) -> bool:
+    """The server's own words about what was asked; of an address that it does not have, it says no more than this."""
+    detail = named(said, "detail")
+    return isinstance(named(said, "error"), dict) or (bool(detail) and detail != "Not Found")
 
 
 def unaccounted(said: Mapping[str, Any], lost: Lost, slack_seconds: float) -> list[str]:

@@ -7,7 +7,8 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from providers.base import Bounds, Lost, Order, Output, State, Update
@@ -49,6 +50,7 @@ SLACK, WINDOW = timedelta(minutes=1), timedelta(minutes=15)
 # A signature is good for this long either side of our clock.
 MAX_AGE_SECONDS = 300
 VERSION = "v3"
+OK, BAD, NO_STATUS = 200, 400, 600
 
 
 def path(order: Order) -> str:
@@ -120,17 +122,36 @@ def _flagged(said: Any) -> bool | None:
     return any(words) if words else None
 
 
+def meant(status: int, said: Any) -> int:
+    """An error may come under a 200, its status in the envelope alone."""
+    code = named(said, "code")
+    return code if status == OK and type(code) is int and BAD <= code < NO_STATUS else status
+
+
 def complaint(status: int, said: Any) -> ProviderError | None:
     """An error answer that its business code or its text explains better than its status."""
     code, note = named(said, "data", "code") or named(said, "code"), text(named(said, "message"))
     if code == NO_CREDIT or named(said, "error_code") == str(NO_CREDIT):
         return AccountRefused(note)
+    if not _own(status, said):
+        return None
     if status == 404:  # noqa: PLR2004  of a submit: the model; of a poll: the prediction
         return NotFound(note)
-    if status == 400:  # noqa: PLR2004  HTTP
+    if status == 503:  # noqa: PLR2004  HTTP
+        return Unavailable(note)
+    if status in {400, 413, 422}:
         ours = _code(code, "input_unsuitable")
         return refused(ours, note) if ours == "content_refused" else unsuitable(ours, note)
     return None
+
+
+def _own(status: int, said: Any) -> bool:
+    """The vendor's envelope, which repeats the status or has a business code; or one of its older shapes."""
+    if named(said, "code") == status or _code(named(said, "data", "code"), ""):
+        return True
+    if status == BAD:
+        return isinstance(named(said, "error"), str)
+    return "Prediction not found" in text(named(said, "message"))
 
 
 def _code(business: Any, otherwise: str) -> str:
@@ -138,30 +159,43 @@ def _code(business: Any, otherwise: str) -> str:
 
 
 def history_request(page: int, lost: Lost) -> dict[str, Any]:
-    """From a little before the order, for clocks differ, to when it was surely taken or not."""
-    after, before = lost.since - SLACK, lost.since + WINDOW
-    return {
-        "page": page,
-        "page_size": 100,
-        "model": PATHS[lost.model],
-        "created_after": after.strftime(ISO),
-        "created_before": before.strftime(ISO),
-    }
+    """The newest first, from when the order was surely taken or not."""
+    before = (lost.since + WINDOW).strftime(ISO)
+    return {"page": page, "page_size": 100, "model": PATHS[lost.model], "created_before": before}
 
 
-def in_history(said: Mapping[str, Any], lost: Lost) -> tuple[str | None, bool]:
-    """The id of the entry that carries our tag, and whether this page proves that there is none.
-
-    Entries echo their inputs, and our files are named by the tag; a page whose entries echo nothing proves nothing.
+@dataclass(frozen=True)
+class Page:
+    """A page of the history. `echoes`: its entries show their inputs, so that ours would be known; `goes_back`: some are
+    older than the lost order, which then had its place on this page or before.
     """
+
+    found: str = ""
+    echoes: bool = False
+    goes_back: bool = False
+
+
+def in_history(said: Mapping[str, Any], lost: Lost) -> Page:
+    """Whether the order is on this page: entries echo their inputs, and our files are named by the tag."""
     items = named(said, "data", "items")
     if not isinstance(items, list):
         raise OutcomeUnknown("a history without items")
     for item in items:
         if lost.tag in json.dumps(item):
-            return external_id(named(item, "id")), False
-    echoing = all(isinstance(named(item, "input") or named(item, "inputs"), dict) for item in items)
-    return None, echoing
+            return Page(found=external_id(named(item, "id")))
+    since = lost.since - SLACK
+    return Page(
+        echoes=all(isinstance(named(item, "input") or named(item, "inputs"), dict) for item in items),
+        goes_back=any(_moment(named(item, "created_at"), since) < since for item in items),
+    )
+
+
+def _moment(said: Any, otherwise: datetime) -> datetime:
+    try:
+        found = datetime.fromisoformat(said)
+    except (TypeError, ValueError):
+        return otherwise
+    return found if found.tzinfo else otherwise
 
 
 def called_id(headers: Mapping[str, str], body: bytes, secret: str) -> str:
@@ -173,9 +207,11 @@ def called_id(headers: Mapping[str, str], body: bytes, secret: str) -> str:
     if not secret or not stamp.isdecimal() or abs(time.time() - int(stamp[:12])) > MAX_AGE_SECONDS:
         raise Forged("no secret, or not of this moment")
     key = secret.removeprefix("whsec_").encode()
-    wanted = hmac.new(key, f"{name}.{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    wanted = hmac.new(key, f"{name}.{stamp}.".encode() + body, hashlib.sha256).hexdigest().encode()
     signatures = [entry.partition(",") for entry in given.split()]
-    if not any(version == VERSION and hmac.compare_digest(wanted, hexes) for version, _, hexes in signatures):
+    if not any(
+        version == VERSION and hmac.compare_digest(wanted, hexes.encode()) for version, _, hexes in signatures
+    ):
         raise Forged("the signature is wrong")
     try:
         said = json.loads(body)

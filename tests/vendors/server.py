@@ -25,8 +25,8 @@ from PIL import Image
 from providers.fake.video import make_video
 
 # Done instead of the operation, or after it: what a caller sees of both may be the same.
-BEFORE = ("refusal", "throttle", "denied", "error", "cut_before", "redirect", "slow")
-AFTER = ("error_after", "cut_after", "garbage", "wrong_type", "huge")
+BEFORE = ("refusal", "throttle", "denied", "error", "cut_before", "redirect", "slow", "proxy_404")
+AFTER = ("error_after", "cut_after", "garbage", "wrong_type", "huge", "proxy_503", "proxy_408")
 MISSING = 404
 
 
@@ -139,7 +139,7 @@ class Vendor(ThreadingHTTPServer):
         if kind == "redirect":
             # A host that nobody allowed, however much the double itself may be.
             return Answer(302, None, {"Location": f"http://localhost:{self.server_port}/inside"})
-        return self.trouble(kind)
+        return proxys(kind) or self.trouble(kind)
 
     def spoilt(self, kind: str, answer: Answer) -> Answer | None:
         if kind == "cut_after":
@@ -157,7 +157,7 @@ class Vendor(ThreadingHTTPServer):
             return Answer(200, b"x" * 1000, length=5_000_000_000)
         if kind == "expired":
             return Answer(403, b"<Error>Expired</Error>")
-        return answer
+        return proxys(kind) or answer
 
     def trouble(self, kind: str) -> Answer:
         """refusal (of the content), throttle, denied (the key) or error (theirs) in the vendor's own shape."""
@@ -169,6 +169,12 @@ class Vendor(ThreadingHTTPServer):
     def words(self) -> list[str]:
         """What a customer must never read: the vendor's names, hosts, ids and sentences."""
         return [self.host, *self.tasks]
+
+
+def proxys(kind: str) -> Answer | None:
+    """What whatever stands before a vendor says by itself."""
+    name, _, status = kind.partition("_")
+    return Answer(int(status), b"<html>Not the vendor speaks.</html>") if name == "proxy" else None
 
 
 @dataclass

@@ -90,6 +90,7 @@ class Stand:
 
 
 UNANSWERED = "It is a table of ours: no answer is read from a wire."
+NO_PROXY = "Nothing stands between us and it."
 NO_WEB = "Its result is put into our own store, no address is followed."
 SILENT = "It calls nobody, so nothing comes twice."
 
@@ -97,6 +98,7 @@ SILENT = "It calls nobody, so nothing comes twice."
 class FakeStand(Stand):
     slug = "fake"
     SPARED: ClassVar[Mapping[str, str]] = {
+        "proxy's error": NO_PROXY,
         **dict.fromkeys(("garbage", "wrong type", "huge body"), UNANSWERED),
         **dict.fromkeys(("redirect inside", "expired result"), NO_WEB),
         "duplicate callback": SILENT,
@@ -127,6 +129,7 @@ class LocalStand(Stand):
     SPARED: ClassVar[Mapping[str, str]] = {
         "throttle": "Renders wait in our own queue, of which nobody is turned away.",
         "server error": "An order is a row in our database; where that fails the job is not dispatched either.",
+        "proxy's error": NO_PROXY,
         **dict.fromkeys(
             ("cut before the effect", "cut after the effect"),
             "The order is written by the one statement that answers, so no answer can be lost.",
@@ -181,7 +184,7 @@ class VendorStand(Stand):
     ending_code: ClassVar[str]
     refusal_code: ClassVar[str] = "content_refused"
     # Troubles that mean: the answer is lost, but the order was taken; or it was not taken.
-    LOSES = ("cut_after", "error_after", "garbage", "wrong_type", "huge")
+    LOSES = ("cut_after", "error_after", "garbage", "wrong_type", "huge", "proxy_503", "proxy_408")
     MISSES = ("cut_before", "error")
     # Whether the vendor can tell what became of an order whose answer was lost.
     FINDS: ClassVar[bool] = True

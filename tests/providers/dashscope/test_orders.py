@@ -44,6 +44,15 @@ def test_an_unfit_picture_is_refused_before_anything_is_ordered(stand, caller):
     assert stand.orders() == 0
 
 
+def test_a_proxy_that_knows_no_such_address_before_the_order_loses_nothing(stand, caller):
+    job = submit(caller, stand.request())
+    for operation in ("policy", "detect"):
+        stand.vendor.fault(operation, "proxy_404")
+        assert placed(job).error_code == "provider_unavailable"
+        assert stand.orders() == 0
+    assert placed(job).external_id
+
+
 def test_looking_can_be_switched_off(stand, caller):
     ProviderAccount.objects.update(settings={"check_pictures": False})
     placed(submit(caller, stand.request()))

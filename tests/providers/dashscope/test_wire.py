@@ -132,6 +132,7 @@ def test_a_policy():
         (403, "AccessDenied.Unpurchased", AccountRefused),
         (403, "AllocationQuota.FreeTierOnly", AccountRefused),
         (404, "ModelNotFound", AccountRefused),
+        (404, "NotFound", AccountRefused),
         (429, "PostpaidBillOverdue", AccountRefused),
         (503, "ModelUnavailable", Unavailable),
         (400, "DataInspectionFailed", Refused),
@@ -153,6 +154,7 @@ def test_refusals(status, code, kind):
 def test_a_server_error_explains_nothing():
     assert wire.complaint(500, {"code": "InternalError", "message": "x"}) is None
     assert wire.complaint(502, "<html>") is None
+    assert wire.complaint(408, {"code": "RequestTimeOut", "message": "x"}) is None  # it may have been taken
 
 
 def test_every_code_of_ours_has_its_sentence():

@@ -11,6 +11,7 @@ from providers.base import State
 from providers.errors import (
     AccountRefused,
     Forged,
+    NotFound,
     OutcomeUnknown,
     Refused,
     Throttled,
@@ -114,6 +115,7 @@ def test_an_upload():
         (503, {"type": "https://api.inference.sh/errors/app_maintenance"}, Unavailable),
         (500, {"type": "https://api.inference.sh/errors/entitlement_unavailable"}, Unavailable),
         (400, {"type": "https://api.inference.sh/errors/rate_limited"}, Throttled),
+        (404, {"type": "https://api.inference.sh/errors/not_found", "detail": "x"}, NotFound),
     ],
 )
 def test_refusals(status, said, kind):
@@ -121,7 +123,29 @@ def test_refusals(status, said, kind):
 
 
 def test_statuses_that_need_no_reading():
-    assert [wire.complaint(status, None) for status in (401, 404, 429, 500, 503)] == [None] * 5
+    assert [wire.complaint(status, None) for status in (400, 401, 404, 429, 500, 503)] == [None] * 6
+
+
+@pytest.mark.parametrize(
+    ("rating", "flagged"),
+    [
+        ("safe", False),
+        ("sexual_suggestive", True),
+        ("sexual_explicit", True),
+        ("violence_non_graphic", True),
+        ("violence_graphic", True),
+        ("gore", True),
+        ("unrated", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_the_vendors_own_check_of_a_film(rating, flagged):
+    said = captured("completed")
+    assert wire.update(ID, said).outputs[0].flagged is None
+    said["data"]["rating"] = rating
+    assert wire.update(ID, said).outputs[0].flagged is flagged
 
 
 def test_a_call_names_a_task_and_nothing_more():

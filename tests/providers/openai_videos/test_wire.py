@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from providers.base import InputFile, Lost, Order, State
-from providers.errors import AccountRefused, OutcomeUnknown, Unavailable, Unsuitable
+from providers.errors import AccountRefused, NotFound, OutcomeUnknown, Unavailable, Unsuitable
 from providers.openai_videos import wire
 
 FOLDER = Path(__file__).parents[2] / "wire" / "openai_videos"
@@ -105,7 +105,11 @@ def test_refusals():
     assert type(wire.complaint(400, captured("problem"))) is Unsuitable
     assert type(wire.complaint(422, {"detail": [{"msg": "x"}]})) is Unsuitable
     assert type(wire.complaint(405, None)) is AccountRefused
-    assert [wire.complaint(status, None) for status in (401, 404, 429, 500, 503)] == [None] * 5
+    assert type(wire.complaint(404, {"error": {"message": "no such video", "code": 404}})) is NotFound
+    assert type(wire.complaint(404, {"detail": "Video not found"})) is NotFound
+    assert type(wire.complaint(503, {"error": {"message": "busy", "code": 503}})) is Unavailable
+    assert [wire.complaint(status, None) for status in (400, 401, 404, 413, 429, 500, 503)] == [None] * 7
+    assert wire.complaint(404, {"detail": "Not Found"}) is None  # of a path that the server does not have
 
 
 def test_a_list_shows_what_is_not_ours_yet():

@@ -62,6 +62,14 @@ def test_a_forged_or_old_call_changes_nothing(stand, attempt, how):
     assert not is_due(attempt)
 
 
+@pytest.mark.parametrize("signature", ["v3,\xe9", "\xe9", "v3"])
+def test_a_signature_that_is_none_is_forged(stand, attempt, signature):
+    (task,) = stand.vendor.tasks.values()
+    url, headers, body = stand.vendor.webhook(task)
+    assert post(url, {**headers, "webhook-signature": signature}, body) == 403
+    assert not is_due(attempt)
+
+
 def test_a_call_about_another_order_changes_nothing(stand, attempt):
     """Signed by the vendor, but it names another prediction than this address is for."""
     Attempt.objects.update(external_id="another")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from providers.base import Lost, State
 from providers.errors import (
     AccountRefused,
     Forged,
+    NotFound,
     OutcomeUnknown,
     ProviderError,
     Refused,
@@ -107,7 +109,10 @@ def test_a_ticket_that_is_none(data):
         (400, {"error": "x"}, Unsuitable),
         (400, {"code": 400, "message": "no credit", "data": {"code": 1407}}, AccountRefused),
         (400, {"message": "no credit", "error_code": "1407"}, AccountRefused),
-        (400, ["x"], Unsuitable),
+        (404, {"code": 404, "message": "Prediction not found"}, NotFound),
+        (404, {"message": "Prediction not found"}, NotFound),
+        (413, {"code": 413, "message": "x"}, Unsuitable),
+        (503, {"code": 503, "message": "x"}, Unavailable),
     ],
 )
 def test_refusals(status, said, kind):
@@ -121,17 +126,36 @@ def test_statuses_that_need_no_reading():
     assert [wire.complaint(status, None) for status in (401, 403, 429, 500, 503)] == [None] * 5
 
 
-def test_history_without_inputs_proves_nothing():
-    assert wire.in_history(captured("history"), LOST) == (None, False)
+@pytest.mark.parametrize("said", [None, ["x"], {"message": "no Route matched"}, {"error": "Not Found"}])
+def test_a_404_in_somebody_elses_words_is_not_about_a_prediction(said):
+    assert wire.complaint(404, said) is None
+    assert wire.complaint(503, said) is None
+
+
+def test_an_error_under_a_200_has_its_status_in_the_envelope():
+    meant = [wire.meant(200, {"code": code}) for code in (200, 401, 500, 0, 1407, "401", None, True)]
+    assert meant == [200, 401, 500, 200, 200, 200, 200, 200]
+    assert wire.meant(404, {"code": 500}) == 404
+    assert wire.meant(200, [5]) == 200
+
+
+def test_history_without_inputs_shows_nothing():
+    assert wire.in_history(captured("history"), LOST) == wire.Page()
 
 
 def test_history_with_inputs():
     said = captured("history")
-    said["data"]["items"][0]["input"] = {"image": "https://media.example/x/other.png"}
-    assert wire.in_history(said, LOST) == (None, True)
-    said["data"]["items"][0]["input"] = {"image": f"https://media.example/x/{LOST.tag}-image.png"}
-    assert wire.in_history(said, LOST) == (ID, False)
-    assert wire.in_history({"data": {"items": []}}, LOST) == (None, True)
+    (item,) = said["data"]["items"]
+    item["input"] = {"image": "https://media.example/x/other.png"}
+    assert wire.in_history(said, LOST) == wire.Page(echoes=True)
+    later = replace(LOST, since=datetime(2026, 1, 16, tzinfo=UTC))
+    assert wire.in_history(said, later) == wire.Page(echoes=True, goes_back=True)
+    for moment in ("2026-01-15", "2026-01-15T08:30:12", "yesterday", 7, None):
+        item["created_at"] = moment
+        assert not wire.in_history(said, later).goes_back
+    item["input"] = {"image": f"https://media.example/x/{LOST.tag}-image.png"}
+    assert wire.in_history(said, LOST) == wire.Page(found=ID)
+    assert wire.in_history({"data": {"items": []}}, LOST) == wire.Page(echoes=True)
     with pytest.raises(OutcomeUnknown):
         wire.in_history({"data": None}, LOST)
 
