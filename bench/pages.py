@@ -3,9 +3,10 @@
     python -m bench.pages [--jobs 100000] [--times 40]
 
 One throw-away PostgreSQL is filled by `bench.seed_big`, all jobs for one tenant, with tags, favourites and posters
-beside. The pages are those of the permission table, and the lists with their filters, searches and deep pages. Each runs
-as its owner through Django's test client, so the figure is the server's own time with the page drawn; the pages take
-turns, and an empty page behind the same door is the floor. The bars: at most 10 queries, p95 below 120 ms.
+beside. The pages are those of the permission table and of the gate (tests/gates/places.py), public ones too, and the lists
+with their filters, searches and deep pages. Each runs as its owner or a stranger through Django's test client, so the
+figure is the server's own time with the page drawn; the pages take turns, and an empty page behind the owner's door is
+the floor. The bars: at most 10 queries, p95 below 120 ms.
 """
 
 from __future__ import annotations
@@ -119,11 +120,11 @@ def fill(url: str, jobs: int) -> None:
 
 def report(times: int, jobs: int) -> None:
     """Round by round every page once: what else the machine does falls on all of them."""
-    client, pages, left_out = visit()
-    queries = {name: counted(client, address) for name, address in pages.items()}
+    pages, left_out = visit()
+    queries = {name: counted(*asked) for name, asked in pages.items()}
     took: dict[str, list[float]] = {name: [] for name in pages}
     for _ in range(times):
-        for name, address in pages.items():
+        for name, (client, address) in pages.items():
             started = time.perf_counter()
             client.get(address)
             took[name].append((time.perf_counter() - started) * 1000)
@@ -141,6 +142,8 @@ def report(times: int, jobs: int) -> None:
 def counted(client: Any, address: str) -> int:
     from django.db import connection
 
+    from tests.gates.places import STATUS
+
     count = 0
 
     def counting(execute: Any, *arguments: Any) -> Any:
@@ -151,20 +154,23 @@ def counted(client: Any, address: str) -> int:
     client.get(address)  # what a process remembers is there
     with connection.execute_wrapper(counting):
         answer = client.get(address)
-    if answer.status_code not in {200, 302, 409}:
+    if answer.status_code not in {200, 302, 409, STATUS.get(address)}:
         raise SystemExit(f"{address} answered {answer.status_code}")
     return count
 
 
-def visit() -> tuple[Any, dict[str, str], list[str]]:
-    """The owner's browser, the addresses of the pages by name, and the routes that name what is not there."""
+def visit() -> tuple[dict[str, tuple[Any, str]], list[str]]:
+    """The pages by name, each with who asks for it and its address; and the routes that name what is not there."""
+    from django.test import Client
+
     from accounts.models import User
     from tests.architecture.test_permissions import PAGES
+    from tests.gates import places
     from tests.world import signed_in
 
-    client = signed_in(User.objects.get(pk=1001))
+    owner, stranger = signed_in(User.objects.get(pk=1001)), Client()
     things = found()
-    pages, left_out = {"(an empty page)": EMPTY}, []
+    pages, left_out = {"(an empty page)": (owner, EMPTY)}, []
     for route, rows in PAGES.items():
         if all(row.method != "get" for row in rows):
             continue
@@ -174,16 +180,49 @@ def visit() -> tuple[Any, dict[str, str], list[str]]:
         if "<" in address:
             left_out.append(route)
         elif not address.endswith(("events", "news")):  # streams
-            pages["/" + route] = "/" + address
-    return client, {**pages, **lists()}, left_out
+            pages["/" + route] = owner, "/" + address
+    names = named()
+    for who, client in ((places.OWNER, owner), (places.STRANGER, stranger)):
+        for address in (address for seen in places.PAGES.values() for address in seen.get(who, ())):
+            try:
+                pages.setdefault(address, (client, address.format(**names)))
+            except KeyError:
+                left_out.append(address)
+    return pages | {name: (owner, address) for name, address in lists().items()}, left_out
+
+
+def named() -> dict[str, str]:
+    """The gate's names for things, of those that the seed has or that are made here."""
+    from datetime import timedelta
+
+    from accounts import members
+    from accounts.models import Organization, Role, User
+    from accounts.tenancy import Caller
+    from jobs import shares
+    from jobs.models import Job
+
+    caller = Caller(organization=Organization.objects.get(), user=User.objects.get(pk=1001), role="owner")
+    newest = {
+        status: Job.objects.filter(status=status).order_by("-pk").first()
+        for status in ("succeeded", "failed", "running", "queued", "canceled")
+    }
+    names = {status: str(job.pk) for status, job in newest.items() if job}
+    assert newest["succeeded"]
+    for name, password in (("share", ""), ("locked", "a password")):
+        _, names[name] = shares.make(caller, newest["succeeded"], life=timedelta(days=1), password=password)
+    _, names["invitation"] = members.invite(caller, "guest@seed.example", Role.VIEWER)
+    return names
 
 
 def found() -> dict[str, str]:
     """One of each thing that addresses name."""
+    from django.utils import timezone
+
     from accounts.models import ApiKey, Member, Organization, User
     from accounts.tenancy import Caller
     from jobs import webhooks
     from jobs.models import Delivery, Job
+    from jobs.requested import ApiRequest
 
     organization = Organization.objects.get()
     caller = Caller(organization=organization, user=User.objects.get(pk=1001), role="owner")
@@ -193,7 +232,17 @@ def found() -> dict[str, str]:
     delivery = Delivery.objects.order_by("-pk").first()
     assert job
     assert delivery
+    asked = ApiRequest.objects.create(
+        organization=organization,
+        request_id="bench",
+        method="GET",
+        path="/v1/jobs",
+        status=200,
+        duration_ms=9,
+        at=timezone.now(),
+    )
     return {
+        "<uuid:entry_id>": str(asked.pk),
         "<uuid:job_id>": str(job.pk),
         "<uuid:key_id>": str(ApiKey.objects.values_list("pk", flat=True)[0]),
         "<uuid:endpoint_id>": str(endpoint.pk),
