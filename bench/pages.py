@@ -3,10 +3,10 @@
     python -m bench.pages [--jobs 100000] [--times 40]
 
 One throw-away PostgreSQL is filled by `bench.seed_big`, all jobs for one tenant, with tags, favourites and posters
-beside. The pages are those of the permission table and of the gate (tests/gates/places.py), public ones too, and the lists
-with their filters, searches and deep pages. Each runs as its owner or a stranger through Django's test client, so the
-figure is the server's own time with the page drawn; the pages take turns, and an empty page behind the owner's door is
-the floor. The bars: at most 10 queries, p95 below 120 ms.
+beside. The pages are those of the permission table and of the gate (tests/gates/places.py), public ones too, and the
+lists with their filters, searches and deep pages. Each runs as its owner or a stranger through Django's test client, so
+the figure is the server's own time with the page drawn; the pages take turns, and an empty page behind the owner's door
+is the floor. The bars: at most 10 queries, p95 below 120 ms.
 """
 
 from __future__ import annotations

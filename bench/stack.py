@@ -54,15 +54,17 @@ class Stack:
 
 
 @contextmanager
-def running() -> Generator[Stack, None, None]:
+def running(**more: str) -> Generator[Stack, None, None]:
     """The whole stack with Django set up in this process, too."""
-    with servers() as stack, web(stack.port):
+    with servers(**more) as stack, web(stack.port):
         yield stack
 
 
 @contextmanager
-def servers() -> Generator[Stack, None, None]:
-    """PostgreSQL and Redis with an empty platform in them, and Django set up in this process; nobody serves it."""
+def servers(**more: str) -> Generator[Stack, None, None]:
+    """PostgreSQL and Redis with an empty platform in them, and Django set up in this process; nobody serves it. `more`
+    are variables of its environment.
+    """
     folder = Path(tempfile.mkdtemp(prefix="voicereel-bench-"))
     postgres = Postgres(folder / "postgres")
     redis = Redis(folder / "redis", password=secrets.token_urlsafe(24))
@@ -83,6 +85,7 @@ def servers() -> Generator[Stack, None, None]:
             "LOG_LEVEL": "WARNING",
             "S3_BUCKET": "",
             "DJANGO_SETTINGS_MODULE": "bench.settings",
+            **more,
         }
         import django
 
@@ -94,6 +97,33 @@ def servers() -> Generator[Stack, None, None]:
     finally:
         postgres.stop()
         redis.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def object_store() -> Iterator[dict[str, str]]:
+    """A real S3 API (OpenStack Swift, as in the tests) with an empty bucket; the variables that name it."""
+    import boto3
+
+    folder = Path(tempfile.mkdtemp(prefix="voicereel-bench-s3-"))
+    ports = [process.free_port() for _ in range(4)]
+    key, secret = "bench:bench", secrets.token_hex(16)
+    command = [sys.executable, "-W", "ignore", "-m", "tests.swift", str(folder), ",".join(map(str, ports))]
+    child = process.spawn([*command, key, secret], cwd=CHECKOUT)
+    try:
+        if not process.until(lambda: process.answers(ports[0]), seconds=60):
+            raise SystemExit("The S3 server did not start.")
+        address = f"http://127.0.0.1:{ports[0]}"
+        keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": "us-east-1"}
+        boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket="bench")
+        yield {
+            "S3_ENDPOINT_URL": address,
+            "S3_ACCESS_KEY": key,
+            "S3_SECRET_KEY": secret,
+            "S3_BUCKET": "bench",
+        }
+    finally:
+        process.stop(child, signal.SIGTERM, seconds=5)
         shutil.rmtree(folder, ignore_errors=True)
 
 

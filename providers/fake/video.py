@@ -31,7 +31,7 @@ def make_video(length_ms: int, lie: str = "") -> bytes:
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))
         if sound is not None:
-            for samples in _sound(length_ms):
+            for samples in tone(length_ms):
                 container.mux(sound.encode(samples))
             container.mux(sound.encode(None))
     return file.getvalue()
@@ -46,7 +46,8 @@ def _pictures(length_ms: int) -> list[av.VideoFrame]:
     ]
 
 
-def _sound(length_ms: int) -> list[av.AudioFrame]:
+def tone(length_ms: int) -> list[av.AudioFrame]:
+    """A quiet one of 220 Hz, in mono at `RATE`."""
     total = length_ms * RATE // 1000
     wave = (np.sin(np.arange(total) * 2 * np.pi * 220 / RATE) * 0.25).astype(np.float32)
     frames = []
