@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin
 
 from accounts.console import Audited
-from billing import gateway_admin, price_admin, proposal_admin, quotas, reconcile_admin
+from billing import free, gateway_admin, price_admin, proposal_admin, quotas, reconcile_admin
 from billing.free_models import THOUSANDTHS
 from billing.ledger_admin import BooksAdmin
 from billing.models import Account, DayUse, FreeQuota, FreeUse, Hold, Limits, Tier
-from billing.money import format_usd
+from billing.money import format_usd, parse_usd
 
 __all__ = [
     "gateway_admin",
@@ -103,10 +105,37 @@ class DayUseAdmin(BooksAdmin):
 # --- free units ---------------------------------------------------------------------------------------------
 
 
+class FreeQuotaForm(forms.ModelForm[FreeQuota]):
+    class Meta:
+        model = FreeQuota
+        fields = ["model", "unit", "units", "organization"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["organization"].help_text = (
+            f"Blank: everybody. All quotas of one organization may be worth {settings.TWO_PERSON_USD} USD more than "
+            "everybody's; what is beyond is a gift of credit, by a proposal."
+        )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        if self.errors or given.get("organization") is None:
+            return given
+        worth = free.worth(FreeQuota(**given))
+        if worth > parse_usd(settings.TWO_PERSON_USD):
+            self.add_error(
+                "units",
+                f"With its other quotas this is worth up to {format_usd(worth)} USD, more than the "
+                f"{settings.TWO_PERSON_USD} USD that one operator gives away. Give credit by a proposal instead.",
+            )
+        return given
+
+
 @admin.register(FreeQuota)
 class FreeQuotaAdmin(Audited[FreeQuota]):
     """What is free holds from the next job on; jobs under way keep what they took."""
 
+    form = FreeQuotaForm
     list_display = ["model", "unit", "units", "organization"]
     list_filter = ["unit"]
     list_select_related = ["organization"]
@@ -131,8 +160,32 @@ class TierAdmin(LimitsOf):
         return format_usd(tier.threshold_micros)
 
 
+class LimitsForm(forms.ModelForm[Limits]):
+    """Everything but a higher credit limit, which is money: a proposal raises it."""
+
+    class Meta:
+        model = Limits
+        exclude: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["credit_limit_micros"].help_text = "Lowered here, raised by a proposal."
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        organization, wanted = given.get("organization"), given.get("credit_limit_micros")
+        if organization and wanted and wanted > quotas.credit_limit(organization):
+            self.add_error(
+                "credit_limit_micros",
+                "Raise it by a proposal of that kind: a second operator has to approve what is more than "
+                f"{settings.TWO_PERSON_USD} USD.",
+            )
+        return given
+
+
 @admin.register(Limits)
 class LimitsAdmin(LimitsOf):
+    form = LimitsForm
     list_display = ["organization", "budget", "submits_per_minute", "running", "queued"]
     list_select_related = ["organization"]
     raw_id_fields = ["organization"]

@@ -17,6 +17,7 @@ class Act(models.TextChoices):
     TOPUP = "topup", "Payment received (counts towards the tier)"
     WRITE_OFF = "write_off", "Write-off of what is owed"
     REFUND = "refund", "Refund of a top-up, to the card"
+    CREDIT = "credit", "Credit limit, raised by so much"
 
 
 class ProposalStatus(models.TextChoices):

@@ -14,6 +14,7 @@ from django.db import connection
 
 from accounts.models import Organization
 from billing.free_models import THOUSANDTHS, FreeQuota
+from billing.models import Price, Unit
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,30 @@ def offered() -> dict[str, int]:
     """The units that everybody begins with, by model."""
     rows = FreeQuota.objects.filter(organization=None, units__gt=0)
     return dict(rows.values_list("model", "units"))
+
+
+def worth(quota: FreeQuota) -> int:
+    """What an organization's own quota, saved or not, and those it has already give it beyond what is everybody's, in
+    micro-dollars: at the dearest of today's prices, were all of it used.
+    """
+    if quota.organization is None:
+        return 0
+    common, dearest = offered(), _dearest(quota.organization)
+    others = FreeQuota.objects.filter(organization=quota.organization).exclude(model=quota.model)
+    return sum(
+        max(own.units - common.get(own.model, 0), 0) * dearest.get((own.model, own.unit), 0)
+        for own in [*others, quota]
+    )
+
+
+def _dearest(organization: Organization) -> dict[tuple[str, str], int]:
+    """The highest price of a second or a picture, by model and unit."""
+    found: dict[tuple[str, str], int] = {}
+    for price in Price.objects.on_sale(organization):
+        step = THOUSANDTHS if price.unit == Unit.IMAGE else price.step_ms
+        what = (price.model, price.unit)
+        found[what] = max(found.get(what, 0), price.micros_per_unit * THOUSANDTHS // step)
+    return found
 
 
 def left(organization_id: UUID, model: str, terms: Terms | None) -> int:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import models, transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts import audit
 from accounts.console import LongList, Page, ReadOnly, one_of, operator, values_of
-from billing import inbox, outbox
+from billing import gateway, inbox, outbox
 from billing.gateway_models import (
     AutoTopUp,
     Customer,
@@ -28,11 +28,20 @@ from billing.gateway_models import (
     UsageReport,
 )
 
+NO_KEYS = "There are no keys for Stripe (STRIPE_SECRET_KEY): nothing is sold, and what waits here goes on once there are."
+
 
 class RecordAdmin(ReadOnly, Page[Any]):
     """Rows that only the verbs write."""
 
     show_full_result_count = False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method == "GET" and not gateway.configured():
+            messages.info(request, NO_KEYS)
+        return super().changelist_view(request, extra_context)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"billing.change_{self.opts.model_name}")

@@ -41,6 +41,11 @@ class PriceForm(forms.ModelForm[Price]):
             "valid_to",
         ]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        alone = "No price needs a second operator, not even one organization's own; each is on record."
+        self.fields["organization"].help_text = f"Blank: everybody. {alone}"
+
 
 @admin.register(Price)
 class PriceAdmin(Page[Price]):

@@ -13,7 +13,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts.console import LongList, Page, ReadOnly, operator
-from billing import proposals
+from billing import gateway, proposals
 from billing.control_models import Act, Proposal, ProposalStatus
 from billing.errors import BillingError
 from billing.gateway_models import TopUpStatus
@@ -39,6 +39,12 @@ class ProposalForm(forms.ModelForm[Proposal]):
         self.fields["organization"].required = False
         self.fields["organization"].help_text = "Blank for a refund: the top-up says whose it is."
         self.fields["topup"].help_text = "Only for a refund: the id of the top-up."
+        if not gateway.configured():
+            self.fields[
+                "topup"
+            ].help_text += (
+                " There are no keys for Stripe: the credit leaves at once, the card is paid once there are."
+            )
         self.fields["amount_usd"].help_text = (
             f"Above {settings.TWO_PERSON_USD} USD, or where you moved more for this organization within a day, "
             "a second operator has to approve it."

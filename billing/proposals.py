@@ -1,4 +1,4 @@
-"""Money that an operator moves by hand: grants, payments by bank, write-offs, refunds.
+"""Money that an operator moves by hand: grants, payments by bank, write-offs, refunds; and credit limits that are raised.
 
 What one operator does alone for one organization within a day stays within TWO_PERSON_USD; more is written down as a
 proposal, and a second operator approves or declines it. Cutting a sum into small ones therefore wins nothing.
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
@@ -21,6 +21,7 @@ from billing import ledger, quotas, reversals
 from billing.control_models import Act, Proposal, ProposalStatus
 from billing.errors import OwnProposal, ProposalClosed
 from billing.gateway_models import TopUp
+from billing.models import Limits
 from billing.money import format_usd, parse_usd
 from billing.posting import lock
 
@@ -126,20 +127,16 @@ def _decide(
 
 
 def _carry_out(proposal: Proposal, *, by: User, request: HttpRequest | None) -> None:
-    before = _available(proposal.organization)
+    before = _moved(proposal)
     _move(proposal)
-    after: dict[str, object] = {
-        "usd": proposal.usd,
-        "reason": proposal.reason,
-        "available_usd": _available(proposal.organization),
-    }
+    after = {"usd": proposal.usd, "reason": proposal.reason, **_moved(proposal)}
     if proposal.decided_by_id:
         after["proposed_by"] = proposal.proposed_by.email
     _record(
         proposal,
         f"ledger.{proposal.kind}",
         by=by,
-        before={"available_usd": before},
+        before=before,
         after=after,
         request=request,
     )
@@ -155,6 +152,9 @@ def _move(proposal: Proposal) -> None:
             spent_too=proposal.spent_too,
         )
         return
+    if proposal.kind == Act.CREDIT:
+        _raise_credit(proposal)
+        return
     verbs = {Act.GRANT: ledger.grant, Act.TOPUP: ledger.topup, Act.WRITE_OFF: ledger.write_off}
     verbs[Act(proposal.kind)](
         proposal.organization,
@@ -165,8 +165,17 @@ def _move(proposal: Proposal) -> None:
     )
 
 
-def _available(organization: Organization) -> str:
-    return format_usd(ledger.balance(organization).available_micros)
+def _raise_credit(proposal: Proposal) -> None:
+    Limits.objects.get_or_create(organization=proposal.organization)
+    rows = Limits.objects.filter(organization=proposal.organization)
+    rows.update(credit_limit_micros=F("credit_limit_micros") + proposal.amount_micros)
+
+
+def _moved(proposal: Proposal) -> dict[str, object]:
+    """What the proposal is about, as it is now."""
+    if proposal.kind == Act.CREDIT:
+        return {"credit_limit_usd": format_usd(quotas.credit_limit(proposal.organization))}
+    return {"available_usd": format_usd(ledger.balance(proposal.organization).available_micros)}
 
 
 def _facts(proposal: Proposal) -> dict[str, object]:

@@ -64,6 +64,12 @@ def limits_of(organization: Organization) -> LimitsView:
     return view
 
 
+def credit_limit(organization: Organization) -> int:
+    """How far below zero its available balance may go, in micro-dollars, as of now."""
+    rows = Limits.objects.filter(organization=organization)
+    return rows.values_list("credit_limit_micros", flat=True).first() or 0
+
+
 @dataclass(frozen=True)
 class Use:
     """How far a limit is used, in words: 2 of 5."""

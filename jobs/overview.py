@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.console import link
 from accounts.models import Organization
-from billing import rollups
+from billing import gateway, rollups
 from billing.money import format_usd
 from jobs.models import Attempt, Delivery, Job
 from jobs.moderation import verdicts
@@ -129,6 +129,7 @@ def _now() -> list[Tile]:
             f"{reverse('admin:jobs_attempt_changelist')}?status__exact={AttemptStatus.UNKNOWN}",
         ),
         _content_check(),
+        *_payments(),
         Tile("Late webhooks", str(late), "due for more than an hour", "bad" if late else ""),
     ]
 
@@ -145,6 +146,21 @@ def _content_check() -> Tile:
     if failed:
         note = f"{failed} jobs failed within a day because it did not answer"
     return Tile("Content check", "on", note, "bad" if failed else "")
+
+
+def _payments() -> list[Tile]:
+    """Nothing where they are collected: what is open there has pages of its own."""
+    if gateway.configured():
+        return []
+    return [
+        Tile(
+            "Stripe",
+            "no keys",
+            "nothing is sold, credit is yours to give",
+            "",
+            reverse("admin:billing_proposal_add"),
+        )
+    ]
 
 
 def _waits() -> str:

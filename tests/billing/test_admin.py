@@ -45,6 +45,12 @@ def test_the_books_can_only_be_read(console, used, model):
     assert_sound()
 
 
+def test_without_keys_the_pages_of_stripe_say_so(console, stripe_off):
+    for page in ("", "billing/topup/", "billing/stripeevent/", "billing/reversal/", "billing/proposal/add/"):
+        text = console.get(f"/console/{page}").text
+        assert "There are no keys for Stripe" in text or (page == "" and "no keys" in text), page
+
+
 class TestPrices:
     def form(self, **changes):
         plain = {

@@ -9,7 +9,7 @@ from accounts.models import AuditEntry
 from billing import ledger, proposals, quotas
 from billing.control_models import Act
 from billing.errors import ProposalClosed
-from billing.models import Proposal, Reversal, TopUp, Transfer, TransferKind
+from billing.models import FreeQuota, Price, Proposal, Reversal, TopUp, Transfer, TransferKind
 from tests.billing.conftest import assert_sound, books, give, in_threads
 from tests.stripe_double.fixtures import work
 from tests.world import PASSWORD, User, at_console
@@ -212,6 +212,41 @@ class TestByTwo:
         assert console.get(f"{page}change/").status_code == 200
         assert console.post(f"{page}change/", {"amount_usd": "1"}).status_code == 403
         assert console.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+
+
+class TestWhatIsAsGoodAsMoney:
+    def test_a_credit_limit_is_raised_by_two(self, console, beside, org):
+        ask(console, org, kind="credit", amount_usd="400")
+        assert quotas.credit_limit(org) == 400 * USD
+        entry = AuditEntry.objects.get(action="ledger.credit")
+        assert entry.before == {"credit_limit_usd": "0.00"}
+        assert entry.after["credit_limit_usd"] == "400.00"
+        ask(console, org, amount_usd="200")  # a gift on the same day
+        ask(console, org, kind="credit", amount_usd="200")
+        assert (quotas.credit_limit(org), books(org)) == (400 * USD, (0, 0))
+        decide(beside, "approve", Proposal.objects.get(status="open", kind="credit"))
+        assert quotas.credit_limit(org) == 600 * USD
+
+    def test_the_form_of_limits_only_lowers_it(self, console, org):
+        ask(console, org, kind="credit", amount_usd="400")
+        page = f"/console/billing/limits/{org.pk}/change/"
+        answer = console.post(page, {"organization": org.pk, "credit_limit_micros": 401 * USD})
+        assert b"Raise it by a proposal" in answer.content
+        console.post(page, {"organization": org.pk, "credit_limit_micros": 100 * USD})
+        assert quotas.credit_limit(org) == 100 * USD
+
+    def test_free_units_of_one_tenant_are_worth_no_more(self, console, org):
+        page = "/console/billing/freequota/add/"
+        form = {"model": "wan-2.2-s2v", "unit": "second", "organization": org.pk}
+        dearest = max(p.micros_per_unit for p in Price.objects.filter(model="wan-2.2-s2v", unit="second"))
+        most = 500 * USD // dearest
+        answer = console.post(page, form | {"units": most + 1})
+        assert b"Give credit by a proposal instead" in answer.content
+        FreeQuota.objects.create(model="wan-2.2-s2v", units=100)  # everybody's, so no gift
+        assert console.post(page, form | {"units": most + 100}).status_code == 302
+        other = form | {"model": "wan-2.2-animate", "units": 100}
+        assert b"With its other quotas" in console.post(page, other).content
+        assert console.post(page, other | {"organization": "", "units": 10**6}).status_code == 302
 
 
 @pytest.mark.django_db(transaction=True)
