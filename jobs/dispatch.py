@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from celery import shared_task
 from django.conf import settings
 from django.core.signing import Signer
 from django.db import connection, transaction
-from django.db.models import Count, Prefetch
+from django.db.models import BooleanField, Count, ExpressionWrapper, Prefetch, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 SUBMIT_SECONDS = 30
 ORDER_LIFE_SECONDS = 6 * 3600
 MAX_ATTEMPTS = 4
+# A route that says "later" to a job again and again is asked ever more rarely, so rarely at most.
+MOST_REST = timedelta(minutes=5)
+MOST_DOUBLINGS = 16
 # Cutting a part out of a long voice takes so long at most.
 CUT_SECONDS = 300
 BATCH = 25
@@ -133,6 +136,9 @@ def _first_startable(
         attempts = list(job.attempts.all())
         try:
             routes = _routes(job, attempts, load)
+        except errors.Resting:
+            _put_off(job, attempts)
+            continue
         except errors.NoRoute as none:
             hopeless.append(
                 (
@@ -154,7 +160,7 @@ def _first_startable(
 def _read(ids: list[UUID]) -> Iterator[Job]:
     """The jobs in their order, read as they are needed: mostly the first one can start, and is the only one read."""
     rows = Job.objects.select_related("organization").prefetch_related(
-        Prefetch("attempts", Attempt.objects.order_by("number"))
+        Prefetch("attempts", Attempt.objects.order_by("number").annotate(rests=RESTS))
     )
     begin, size = 0, 1
     while begin < len(ids):
@@ -197,8 +203,24 @@ def _last_failure(attempts: list[Attempt]) -> Failure | None:
 LATER = frozenset({errors.Throttled.code, errors.Unavailable.code})
 
 
+RESTS = ExpressionWrapper(
+    Q(status=AttemptStatus.FAILED, error_code__in=LATER, due_at__gt=Now()), output_field=BooleanField()
+)
+
+
+def _resting(attempts: list[Attempt]) -> dict[int, datetime]:
+    """The routes that said "later" to the job a moment ago, and until when they are left alone by it."""
+    return {attempt.route_id: attempt.due_at for attempt in attempts if attempt.rests}  # type: ignore[attr-defined]  # annotated
+
+
+def _put_off(job: Job, attempts: list[Attempt]) -> None:
+    """Look at the job again when the first of its routes has rested."""
+    Job.objects.filter(pk=job.pk, status=Status.QUEUED).update(due_at=min(_resting(attempts).values()))
+
+
 def _routes(job: Job, attempts: list[Attempt], load: routing.Load) -> list[Route]:
-    """Free routes not tried before; NoRoute when none is left."""
+    """Free routes not tried before; NoRoute when none is left, Resting when those that are have said "later"."""
+    resting = _resting(attempts)
     ended = [attempt for attempt in attempts if attempt.status != AttemptStatus.SUCCEEDED]
     tried = [attempt.route_id for attempt in ended if attempt.error_code not in LATER]
     if len(tried) >= MAX_ATTEMPTS:
@@ -207,8 +229,11 @@ def _routes(job: Job, attempts: list[Attempt], load: routing.Load) -> list[Route
     if done and done[-1].route_id not in tried:
         staying = routing.staying(done[-1].route_id, job.organization_id, load=load)
         if staying is not None:
+            if done[-1].route_id in resting:
+                raise errors.Resting
             return staying
-    return routing.candidates(inputs.asked(job, timezone.now()), job.organization_id, load=load, tried=tried)
+    asked = inputs.asked(job, timezone.now())
+    return routing.candidates(asked, job.organization_id, load=load, tried=tried, resting=resting)
 
 
 def _written(job: Job, route: Route, attempts: list[Attempt]) -> Start | None:
@@ -282,10 +307,7 @@ def begin(start: Start) -> None:
     except errors.AccountRefused as refusal:
         _not_allowed(start, refusal)
     except (errors.Throttled, errors.Unavailable) as later:
-        wait = (
-            later.retry_after if isinstance(later, errors.Throttled) else settings.RETRY_STEP.total_seconds()
-        )
-        give_up(attempt, Failure(later.code, PUBLIC_FAILURE, retryable=True), wait=wait, note=later.message)
+        _later(attempt, later)
     except Exception as error:
         # Whatever else happened, the order may have arrived.
         log.exception("the answer to %s was lost", attempt.tag, extra={"job": attempt.job_id})
@@ -294,6 +316,20 @@ def begin(start: Start) -> None:
     else:
         due = Now() + timedelta(seconds=provider.poll_seconds)
         _become(attempt, AttemptStatus.SUBMITTED, external_id=external_id, submitted_at=Now(), due_at=due)
+
+
+def _later(attempt: Attempt, said: errors.Throttled | errors.Unavailable) -> None:
+    """Leave the route alone, each time for twice as long; another one may have the job at once. But a job that is
+    throttled for the first time waits, for that is soon over.
+    """
+    same = Attempt.objects.filter(job_id=attempt.job_id, route_id=attempt.route_id, part=attempt.part)
+    before = same.filter(status=AttemptStatus.FAILED, error_code__in=LATER).count()
+    throttled = isinstance(said, errors.Throttled)
+    step = timedelta(seconds=said.retry_after) if isinstance(said, errors.Throttled) else settings.RETRY_STEP
+    rest = max(step, min(step * 2 ** min(before, MOST_DOUBLINGS), MOST_REST))
+    failure = Failure(said.code, PUBLIC_FAILURE, retryable=True)
+    wait = rest if throttled and not before else timedelta()
+    give_up(attempt, failure, wait=wait, rest=rest, note=said.message)
 
 
 class InputGone(Exception):
@@ -373,7 +409,8 @@ def give_up(
     attempt: Attempt,
     failure: Failure,
     *,
-    wait: float = 0,
+    wait: timedelta = timedelta(),
+    rest: timedelta = timedelta(),
     to: AttemptStatus = AttemptStatus.FAILED,
     elsewhere: bool = False,
     note: str = "",
@@ -382,7 +419,7 @@ def give_up(
     """End an attempt without a result; the job goes to another route if the verdict allows it, else it fails, free.
 
     `elsewhere`: another provider may do it although the customer's trying again would not help. `cost_micros`: what the
-    provider takes for it all the same.
+    provider takes for it all the same. The job waits for `wait`, and leaves the route alone for `rest`.
     """
     was = attempt.status
     with transaction.atomic():
@@ -391,6 +428,7 @@ def give_up(
             attempt,
             to,
             finished_at=Now(),
+            due_at=Now() + rest,
             error_code=failure.code,
             error_message=failure.message[:500],
             error_hint=failure.hint[:300],
@@ -403,7 +441,7 @@ def give_up(
         append(job, "attempt_ended", {"attempt": attempt.number, "code": failure.code})
         again = (failure.retryable or elsewhere) and job.cancel_requested_at is None
         if again:
-            due = Now() + timedelta(seconds=wait)
+            due = Now() + wait
             transition(
                 job, Status.QUEUED, given=frozenset({Status.RUNNING}), due_at=due, phase="", progress=0.0
             )

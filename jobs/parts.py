@@ -50,7 +50,8 @@ def next_part(job_id: str) -> None:
         except Exception as error:  # noqa: BLE001  sorted there
             settle.not_saved(job, done, error)
         else:
-            _queue(job, done)
+            if _queue(job, done):
+                settle.count_well_made(done, job)
 
 
 def _bring_home(done: Attempt, job: Job, claim: leases.Kept) -> None:
@@ -70,13 +71,15 @@ def _bring_home(done: Attempt, job: Job, claim: leases.Kept) -> None:
     Attempt.objects.filter(pk=done.pk).update(result=result)
 
 
-def _queue(job: Job, done: Attempt) -> None:
+def _queue(job: Job, done: Attempt) -> bool:
     fields: dict[str, Any] = {"due_at": Now(), "lease_until": None, "tries": 0, "phase": "waiting"}
     share = done.part / (len(done.cuts) - 1)
-    if transition(
+    won = transition(
         job, Status.QUEUED, given=frozenset({Status.RUNNING}), fence=job.fence, progress=share, **fields
-    ):
+    )
+    if won:
         wake("jobs.dispatch")
+    return won
 
 
 @shared_task(name="jobs.next_part")

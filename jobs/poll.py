@@ -24,7 +24,7 @@ from jobs.settle import end
 from jobs.states import ATTEMPT_POLLED, AttemptStatus, Status
 from jobs.types import Failure
 from jobs.wake import wake
-from providers import circuit, errors, leases
+from providers import errors, leases
 from providers.base import Callback, Lost, State, Update
 from providers.models import Route
 from providers.registry import adapter
@@ -100,7 +100,6 @@ def _succeeded(attempt: Attempt, update: Update) -> None:
         )
         if not won:
             return
-        circuit.take_in(attempt.route_id, good=True, began_at=attempt.created_at, length_ms=job.length_ms)
         if job.cancel_requested_at is None and not chain.is_last(attempt):
             Job.objects.filter(pk=job.pk).update(due_at=Now(), lease_until=None, tries=0)
             wake("jobs.next_part", str(job.pk))

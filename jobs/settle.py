@@ -27,15 +27,15 @@ from billing.outbox import Use
 from billing.quotes import Quote
 from billing.rollups import NO_ROUTE, Made
 from jobs import chain, fetch, inputs, media, notices, notify, storage
-from jobs.events import transition
+from jobs.events import append, transition
 from jobs.gallery import workspace_prefix
-from jobs.media.results import Kind
+from jobs.media.results import UNDECIDED, Kind
 from jobs.models import Asset, Attempt, Job
 from jobs.moderation import verdicts
 from jobs.states import OPEN, AttemptStatus, Status
 from jobs.types import Failure, new_id
 from jobs.wake import wake
-from providers import errors, leases
+from providers import circuit, errors, leases
 from providers.base import Output
 from providers.calls import call
 from providers.registry import adapter, adapter_class
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 SAVE_LEASE_SECONDS = 180
 SAVE_TRIES = 8
+# A decoder that broke or ran out of time may do better: so often it is given the film.
+LOOKS = 3
 # The pause between two tries doubles so often at most: with the usual step to 17 minutes.
 MOST_DOUBLINGS = 9
 # A container may round its last frame or its last audio packet; more than this is a wrong result.
@@ -96,25 +98,38 @@ def save(job_id: str) -> None:
             log.info("%s is saved by somebody else, or ended", job.pk, extra={"job": job.pk})
         except Withheld:
             end(job, Status.FAILED, WITHHELD, fence=job.fence)
+            count_well_made(attempt, job)
         except Exception as error:  # noqa: BLE001  sorted there
             not_saved(job, attempt, error)
         else:
-            succeed(job, saved)
+            if succeed(job, saved):
+                count_well_made(attempt, job)
+
+
+def count_well_made(attempt: Attempt, job: Job) -> None:
+    """Its film was found good: only that, and no provider's word, speaks for the route."""
+    circuit.take_in(
+        attempt.route_id,
+        good=True,
+        began_at=attempt.created_at,
+        ended_at=attempt.finished_at,
+        length_ms=chain.length_ms(attempt, job),
+    )
 
 
 def not_saved(job: Job, attempt: Attempt, error: Exception) -> None:
-    """What becomes of a job whose result could not be had: it fails, free, or the result is fetched again later.
+    """What becomes of a job whose result could not be had: the result is fetched again later, or the job takes another
+    route, and fails, free, where none is left.
 
-    A refused film fails it at once. Where somebody was only not there, the provider or our storage, it is tried until the
-    provider drops the result; whatever says that there is nothing to be had is believed after SAVE_TRIES,
-    as is a content check that does not answer.
+    A refused film is of no use at once. Where somebody was only not there, the provider or our storage, it is tried until
+    the provider drops the result; whatever says that there is nothing to be had is believed after SAVE_TRIES,
+    as is a content check that does not answer; a decoder that breaks is believed after LOOKS.
     """
     told = {"job": job.pk, "attempt": attempt.pk}
     if isinstance(error, media.OutputRefused | media.MediaRefused):
         log.warning("the output of %s was refused: %s", job.pk, error, extra=told)
-        end(job, Status.FAILED, UNUSABLE, fence=job.fence)
-        return
-    if _may_come(error):
+        again = error.code in UNDECIDED and job.tries + 1 < LOOKS
+    elif _may_come(error):
         log.warning("no output of %s yet: %s", job.pk, error, extra=told)
         again = _still_kept(attempt)
     else:
@@ -123,13 +138,43 @@ def not_saved(job: Job, attempt: Attempt, error: Exception) -> None:
         again = job.tries + 1 < SAVE_TRIES
     Attempt.objects.filter(pk=attempt.pk).update(note=f"its result: {error}"[:500])
     if not again:
-        failure = UNJUDGED if isinstance(error, verdicts.CheckFailed) else NOT_HAD
-        end(job, Status.FAILED, failure, fence=job.fence)
+        _of_no_use(job, attempt, error)
         return
     pause = settings.RETRY_STEP * 2 ** min(job.tries, MOST_DOUBLINGS)
     Job.objects.filter(pk=job.pk, fence=job.fence).update(
         tries=F("tries") + 1, lease_until=None, due_at=Now() + pause
     )
+
+
+def _of_no_use(job: Job, attempt: Attempt, error: Exception) -> None:
+    """There is no result after all. The attempt failed, and what it cost us stays; the job goes to another route, unless
+    it is too late for that, or the content check is what failed.
+    """
+    if isinstance(error, verdicts.CheckFailed):
+        end(job, Status.FAILED, UNJUDGED, fence=job.fence)
+        return
+    failure = UNUSABLE if isinstance(error, media.OutputRefused | media.MediaRefused) else NOT_HAD
+    with transaction.atomic():
+        mine = Job.objects.filter(pk=job.pk, fence=job.fence, status=job.status)
+        if not list(mine.select_for_update().values_list("pk")):
+            return
+        Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.SUCCEEDED).update(
+            status=AttemptStatus.FAILED,
+            error_code=failure.code,
+            error_message=failure.message,
+            error_retryable=failure.retryable,
+        )
+        append(job, "attempt_ended", {"attempt": attempt.number, "code": failure.code})
+        if mine.filter(cancel_requested_at=None, deadline_at__gt=Now()).exists():
+            fields: dict[str, Any] = {"due_at": Now(), "lease_until": None, "tries": 0, "progress": 0.0}
+            transition(
+                job, Status.QUEUED, given=frozenset({Status.SAVING, Status.RUNNING}), phase="", **fields
+            )
+            wake("jobs.dispatch")
+        else:
+            end(job, Status.FAILED, failure)
+    if not isinstance(error, storage.StorageUnavailable):  # which says nothing of the route
+        circuit.take_in(attempt.route_id, good=False, began_at=attempt.created_at)
 
 
 def _may_come(error: Exception) -> bool:

@@ -27,7 +27,8 @@ JOB: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.RUNNING}) | UNHAPPY,
     # back to queued: an attempt ended with a retryable verdict and another route is left
     Status.RUNNING: frozenset({Status.SAVING, Status.QUEUED}) | UNHAPPY,
-    Status.SAVING: frozenset({Status.SUCCEEDED}) | UNHAPPY,
+    # back to queued: the result is of no use and another route is left
+    Status.SAVING: frozenset({Status.SUCCEEDED, Status.QUEUED}) | UNHAPPY,
     Status.SUCCEEDED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELED: frozenset(),
@@ -56,7 +57,8 @@ ATTEMPT: dict[AttemptStatus, frozenset[AttemptStatus]] = {
     AttemptStatus.SUBMITTED: frozenset({AttemptStatus.RUNNING}) | ATTEMPT_FINAL,
     AttemptStatus.RUNNING: ATTEMPT_FINAL,
     AttemptStatus.UNKNOWN: frozenset({AttemptStatus.SUBMITTED}) | ATTEMPT_FINAL,
-    AttemptStatus.SUCCEEDED: frozenset(),
+    # its result, once it was looked at, is of no use
+    AttemptStatus.SUCCEEDED: frozenset({AttemptStatus.FAILED}),
     AttemptStatus.FAILED: frozenset(),
     AttemptStatus.CANCELED: frozenset(),
 }

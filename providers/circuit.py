@@ -34,8 +34,8 @@ ON CONFLICT (route_id) DO UPDATE SET
     pace = coalesce(c.pace + %(newest)s * (excluded.pace - c.pace), excluded.pace, c.pace)
 RETURNING attempts, failures, opened_at
 """
-# Of an attempt of so many ms that began then and succeeded now.
-PACE = "extract(epoch FROM clock_timestamp() - %(began)s::timestamptz) * 1000 / %(length)s::float"
+# Of an attempt of so many ms, from its order to its end.
+PACE = "extract(epoch FROM %(ended)s::timestamptz - %(began)s::timestamptz) * 1000 / %(length)s::float"
 # How much the newest pace weighs in the mean.
 NEWEST = 0.2
 OPENED = (
@@ -43,16 +43,18 @@ OPENED = (
 )
 
 
-def take_in(route_id: int, *, good: bool, began_at: datetime, length_ms: int = 0) -> None:
+def take_in(
+    route_id: int, *, good: bool, began_at: datetime, ended_at: datetime | None = None, length_ms: int = 0
+) -> None:
     """Count the outcome of an attempt that began then, and open or close the circuit by it. `length_ms`: of the video
-    that it made.
+    that it had made when it ended.
 
     An open one heeds only what began after it opened: an old success says nothing of what happened since.
     """
     with connection.cursor() as cursor:
         values: dict[str, Any] = {"route": route_id, "bad": 0 if good else 1, "half_life": HALF_LIFE}
-        values |= {"newest": NEWEST, "began": began_at, "length": length_ms}
-        cursor.execute(COUNT.format(pace=PACE if good and length_ms else "NULL"), values)
+        values |= {"newest": NEWEST, "began": began_at, "ended": ended_at, "length": length_ms}
+        cursor.execute(COUNT.format(pace=PACE if good and ended_at and length_ms else "NULL"), values)
         row = cursor.fetchone()
     if row is None:
         return  # the route was deleted

@@ -4,11 +4,12 @@ ProviderError
 ├── Refused            the provider said no to this order: nobody else is asked, `code` says why
 ├── Unsuitable         this provider cannot make this order, or not on this route: another one may
 ├── AccountRefused     our account there may not order (key, credit, permission): another route, and an operator's work
-├── Throttled          too many requests: the same route, later (`retry_after` seconds)
+├── Throttled          too many requests: the same route, later (`retry_after` seconds); where that says so again, another
 ├── Unavailable        the order certainly did not arrive: another route or later
 ├── OutcomeUnknown     the answer was lost after the order may have arrived: hold on, ask `find`
 ├── NotFound           the provider does not know this external id (any more)
 ├── Forged             a callback that is not the provider's
+├── Resting            every route that is left said "later" a moment ago (never reaches an adapter)
 └── NoRoute            no route serves this model now (never reaches an adapter)
 """
 
@@ -71,6 +72,10 @@ class NotFound(ProviderError):
 
 class Forged(ProviderError):
     code = "callback_forged"
+
+
+class Resting(ProviderError):
+    code = "routes_resting"
 
 
 class NoRoute(ProviderError):

@@ -16,7 +16,7 @@ from django.db.models.functions import JSONObject
 
 from providers import circuit
 from providers.bounds import ANYTHING, Asked, bounds_of, complaint
-from providers.errors import NoRoute
+from providers.errors import NoRoute, Resting
 from providers.models import Route, RoutingPolicy
 from providers.policy import allows
 from providers.registry import adapter_class
@@ -79,11 +79,17 @@ def _configured(provider: str) -> bool:
 
 
 def candidates(
-    asked: Asked, organization_id: UUID, *, load: Load, tried: Collection[int] = ()
+    asked: Asked,
+    organization_id: UUID,
+    *,
+    load: Load,
+    tried: Collection[int] = (),
+    resting: Collection[int] = (),
 ) -> list[Route]:
-    """Routes for one order now: that take it, with a free place, not tried before; the best first.
+    """Routes for one order now: that take it, with a free place, neither tried before nor resting; the best first.
 
-    Raises NoRoute when no route could ever take it; an empty list means: wait.
+    Raises NoRoute when no route could ever take it, Resting when one must be waited for; an empty list means: wait for a
+    place.
     """
     routes, policy = _serving(asked.model, organization_id)
     fitting = [route for route in _taking(asked, routes) if route.id not in tried]
@@ -91,6 +97,9 @@ def candidates(
         raise _none(asked, routes)
     # Where every circuit is open none counts: there is nothing better to wait for.
     sound = [route for route in fitting if route.id not in load.shut] or fitting
+    sound = [route for route in sound if route.id not in resting]
+    if not sound:
+        raise Resting
     if policy.order == Order.OWN_FIRST and asked.waited_seconds < policy.own_wait_seconds:
         sound = [route for route in sound if own_machines(route)] or sound
     return sorted((route for route in sound if _free(route, load)), key=_rank(policy, asked, sound))

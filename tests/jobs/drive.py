@@ -115,7 +115,8 @@ def hurry() -> None:
     """What is due later is due now: the waits are not what is tested."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE jobs_attempt SET due_at = now() - interval '1 s' WHERE status IN ('submitted', 'running', 'unknown')"
+            "UPDATE jobs_attempt SET due_at = now() - interval '1 s'"
+            " WHERE status IN ('submitted', 'running', 'unknown') OR status = 'failed' AND due_at > now()"
         )
         cursor.execute(
             "UPDATE jobs_job SET due_at = now() - interval '1 s' WHERE status IN ('preparing', 'queued', 'saving')"

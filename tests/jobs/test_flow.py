@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from billing import ledger
+from jobs import media, settle
 from jobs.cancel import cancel, cancel_at_provider
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
 from jobs.expire import expire
@@ -12,6 +13,7 @@ from jobs.gallery import clear_workspaces, drop, expire_assets
 from jobs.models import Asset, Attempt, Job, JobEvent
 from jobs.states import Status
 from jobs.submit import submit
+from providers import errors
 from providers.fake.adapter import FakeAdapter
 from providers.models import FakeTask, ProviderAccount, Route
 from tests.jobs import drive
@@ -70,6 +72,78 @@ def test_a_provider_that_lies_about_its_result_is_not_paid_for(funded, caller, l
     assert (job.status, job.error_code) == (Status.FAILED, "output_unusable")
     assert ledger.balance(funded) == ledger.Balance(20 * drive.USD, 0)
     assert not Asset.objects.filter(job=job).exists()
+
+
+def test_a_film_that_is_of_no_use_is_made_by_another_route(funded, caller, monkeypatch):
+    first = Route.objects.get(organization=funded)
+    account = ProviderAccount.objects.create(provider="fake", name="dear")
+    Route.objects.filter(pk=first.pk).update(account=account, cost_micros_per_second=1000, priority=1)
+    second = drive.fake_route(funded, priority=2)
+    verify, films = media.verify_output, []
+
+    def verified(path, **expected):
+        films.append(path)
+        if len(films) == 1:
+            raise media.OutputRefused("output_damaged", "as the test says")
+        return verify(path, **expected)
+
+    monkeypatch.setattr(media, "verify_output", verified)
+    job = ended(submit(caller, drive.request(funded)))
+    assert (job.status, job.charged_micros, job.error_code) == (Status.SUCCEEDED, PRICE, "")
+    attempts = job.attempts.order_by("number").values_list("route_id", "status", "error_code", "cost_micros")
+    assert list(attempts) == [
+        (first.pk, "failed", "output_unusable", 4000),
+        (second.pk, "succeeded", "", 0),
+    ]
+    assert ledger.balance(funded) == ledger.Balance(20 * drive.USD - PRICE, 0)
+    assert [kind for kind in types(job) if kind not in {"phase", "progress"}] == [
+        *("created", "running", "saving", "attempt_ended", "queued", "running", "saving", "succeeded")
+    ]
+
+
+def test_a_decoder_that_broke_once_is_no_verdict_on_the_film(funded, caller, monkeypatch):
+    verify, films = media.verify_output, []
+
+    def verified(path, **expected):
+        films.append(path)
+        if len(films) < settle.LOOKS:
+            raise media.MediaRefused("probe_crashed", "as the test says")
+        return verify(path, **expected)
+
+    monkeypatch.setattr(media, "verify_output", verified)
+    job = ended(submit(caller, drive.request(funded)))
+    assert (job.status, job.attempts.count()) == (Status.SUCCEEDED, 1)
+
+
+def test_a_lone_dead_route_is_asked_ever_more_rarely(funded, caller):
+    job, waits = submit(caller, drive.request(funded, "[fake unavailable]")), []
+    for number in range(1, 11):
+        drive.hurry()
+        drive.dispatch.dispatch()
+        drive.dispatch.dispatch()
+        attempt = job.attempts.get(number=number)
+        waits.append(round((attempt.due_at - attempt.finished_at).total_seconds()))
+        job.refresh_from_db()
+        assert (job.status, job.due_at) == (Status.QUEUED, attempt.due_at)
+    assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+def test_a_job_that_a_dead_route_did_not_take_goes_elsewhere_at_once(funded, caller, monkeypatch):
+    submits = FakeAdapter.submit
+
+    async def submitted(self, order):
+        if "dead" in order.route:
+            raise errors.Unavailable
+        return await submits(self, order)
+
+    monkeypatch.setattr(FakeAdapter, "submit", submitted)
+    account = ProviderAccount.objects.create(provider="fake", name="dead")
+    dead = drive.fake_route(funded, account=account, priority=1, settings={"dead": True})
+    job = submit(caller, drive.request(funded, "[fake stall]"))
+    drive.dispatch.dispatch()
+    attempts = job.attempts.order_by("number").values_list("route_id", "status")
+    alive = Route.objects.get(organization=funded, account=None)
+    assert list(attempts) == [(dead.pk, "failed"), (alive.pk, "submitted")]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,14 @@ def test_a_route_that_fails_is_left_alone_and_its_jobs_take_another(first, secon
     assert film() == [second.pk]
 
 
+def test_films_that_are_of_no_use_open_a_circuit(first, org, caller):
+    """The provider calls each of them a success, and charges for it."""
+    for _ in range(5):
+        submit(caller, drive.request(org, "[fake lie=garbage]"))
+    drive.run_all()
+    assert is_open(first)
+
+
 def test_one_attempt_at_a_time_tries_it_again_and_a_success_closes_it(first, second, film, org, caller):
     Route.objects.filter(pk=second.pk).update(max_running=50)
     opened(first, film)
