@@ -8,7 +8,7 @@ the way out for whatever a meter did not count.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.db import transaction
@@ -18,7 +18,14 @@ from django.db.models.functions import Coalesce, Now, TruncDay
 from billing import gateway
 from billing.errors import GatewayError, GatewayRefused
 from billing.gateway import MICROS_PER_CENT
-from billing.gateway_models import Customer, RateClass, ReportState, UsageLine, UsageReport
+from billing.gateway_models import (
+    Customer,
+    DueQuerySet,
+    RateClass,
+    ReportState,
+    UsageLine,
+    UsageReport,
+)
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +119,7 @@ def move_to_line(report: UsageReport) -> None:
 def send_line(line: UsageLine) -> None:
     """A claimed line, closed and put onto the customer's next invoice."""
     customer = Customer.objects.filter(organization_id=line.organization_id).first()
-    if customer is None:
+    if customer is None or customer.deleted:
         UsageLine.objects.later(line, "The organization is no customer at Stripe.")
         return
     line = _closed(line, customer)
@@ -166,23 +173,48 @@ def _sent(line: UsageLine, customer: Customer) -> str:
 
 def reconcile(report: UsageReport, *, settled: Expression) -> None:
     """A report behind the stop line: did Stripe count it? Asked for its minute, among all of that minute's reports."""
-    minute = report.created_at.replace(second=0, microsecond=0)
-    rows = UsageReport.objects.filter(
+    if _unsettled(report, settled):
+        return
+    minute = _minute(report)
+    meter = RateClass.objects.get(event_name=report.event_name).meter
+    counted = gateway.counted(meter, report.customer, minute)
+    with transaction.atomic():
+        # One at a time for a customer: what somebody else has just decided of the same minute is seen below.
+        Customer.objects.select_for_update(of=("self",)).get(organization_id=report.organization_id)
+        if UsageReport.objects.mine(report).exists() and not _unsettled(report, settled):
+            _decide(report, counted)
+
+
+def _minute(report: UsageReport) -> datetime:
+    return report.created_at.replace(second=0, microsecond=0)
+
+
+def _with(report: UsageReport) -> DueQuerySet[UsageReport]:
+    """What the meter counts together with the report, itself included."""
+    minute = _minute(report)
+    return UsageReport.objects.filter(
         organization_id=report.organization_id,
         event_name=report.event_name,
         created_at__gte=minute,
         created_at__lt=minute + timedelta(minutes=1),
     )
-    unknown = rows.filter(state=ReportState.WAITING)
-    if unknown.filter(first_tried_at__gt=settled).exists():
-        # One that may still be sent, or still be under way, could be taken for another.
-        UsageReport.objects.later(report, "Waiting until Stripe has counted everything it received.")
-        return
-    sure = sum(rows.filter(state=ReportState.SENT).values_list("value", flat=True))
-    unsure = list(unknown.exclude(pk=report.pk).values_list("value", flat=True))
-    counted = gateway.counted(
-        RateClass.objects.get(event_name=report.event_name).meter, report.customer, minute
+
+
+def _unsettled(report: UsageReport, settled: Expression) -> bool:
+    """Another may still be under way, or sent and not yet counted: one could be taken for the other."""
+    fresh = _with(report).filter(
+        state__in=[ReportState.WAITING, ReportState.SENT], first_tried_at__gt=settled
     )
+    if fresh.exists():
+        UsageReport.objects.later(report, "Waiting until Stripe has counted everything it received.")
+        return True
+    return False
+
+
+def _decide(report: UsageReport, counted: int) -> None:
+    sure = sum(_with(report).filter(state=ReportState.SENT).values_list("value", flat=True))
+    others = _with(report).filter(state=ReportState.WAITING).exclude(pk=report.pk)
+    unsure = list(others.values_list("value", flat=True))
     if _reachable(counted - sure - report.value, unsure):
         UsageReport.objects.mine(report).update(
             state=ReportState.SENT,
@@ -194,7 +226,9 @@ def reconcile(report: UsageReport, *, settled: Expression) -> None:
         log.warning("use of job %s never reached its meter: it becomes a line", report.job_id)
         move_to_line(report)
     else:
-        log.error("meter %s counted %d in %s, which no reports add up to", report.event_name, counted, minute)
+        log.error(
+            "%s counted %d in %s, which no reports add up to", report.event_name, counted, _minute(report)
+        )
         UsageReport.objects.mine(report).update(
             state=ReportState.STOPPED, waiting=False, lease_until=None, problem=f"Stripe counted {counted}."
         )

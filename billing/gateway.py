@@ -314,6 +314,12 @@ def subscription(number: str) -> Snapshot:
     return _ask(lambda c: c.v1.subscriptions.retrieve(number))
 
 
+def subscriptions_of(customer: str) -> Iterator[Snapshot]:
+    """All of them, canceled ones too."""
+    params: Any = {"customer": customer, "status": "all", "limit": 100}
+    return _all(lambda c: c.v1.subscriptions.list(params))
+
+
 def invoice(number: str) -> Snapshot:
     return _ask(lambda c: c.v1.invoices.retrieve(number))
 

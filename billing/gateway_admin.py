@@ -113,7 +113,7 @@ class TopUpAdmin(RecordAdmin):
 
 @admin.register(Customer)
 class CustomerAdmin(RecordAdmin):
-    list_display = ["organization", "number", "card_text", "subscription_status"]
+    list_display = ["organization", "number", "card_text", "subscription_status", "problem"]
     list_select_related = ["organization"]
     search_fields = ["=number", "=organization__id", "organization__name"]
 

@@ -73,8 +73,9 @@ class Due(models.Model):
         abstract = True
 
 
-# States of a subscription in which use is billed.
+# States of a subscription in which use is billed, and in which it never will be again.
 PAYING = {"active", "trialing", "past_due"}
+ENDED = {"canceled", "incomplete_expired"}
 
 
 class Customer(Due):
@@ -84,10 +85,14 @@ class Customer(Due):
         Organization, on_delete=models.PROTECT, primary_key=True, related_name="+"
     )
     number = models.CharField(max_length=80, unique=True)
+    # At Stripe, by hand: the next payment makes another one.
+    deleted = models.BooleanField(default=False)
     card = models.CharField(max_length=80, blank=True)
     card_text = models.CharField(max_length=60, blank=True)
     subscription = models.CharField(max_length=80, blank=True)
     subscription_status = models.CharField(max_length=30, blank=True)
+    # The page on which the subscription is agreed to: one, whoever opens it.
+    checkout = models.CharField(max_length=120, blank=True)
     # The prices that are subscribed to.
     subscribed = models.JSONField(default=list, blank=True)
     # Less than a cent: what the last line left for the next one.
@@ -98,9 +103,6 @@ class Customer(Due):
     class Meta:
         indexes = [
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="customer_due"),
-            models.Index(
-                fields=["subscription"], condition=~Q(subscription=""), name="customer_subscription"
-            ),
             models.Index(fields=["card"], condition=~Q(card=""), name="customer_card"),
         ]
 

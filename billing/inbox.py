@@ -103,8 +103,7 @@ def _checkout(event: StripeEvent) -> None:
         saved = gateway.setup(session["setup_intent"])
         customers.keep_card(organization, saved["payment_method"])
     elif session["mode"] == "subscription" and session["subscription"]:
-        customers.keep_subscription(organization, session["subscription"])
-        customers.refresh(str(organization))
+        _look_at_customer(number=session["customer"])
 
 
 def _payment(event: StripeEvent) -> None:
@@ -154,10 +153,7 @@ def _card(event: StripeEvent) -> None:
 
 
 def _subscription(event: StripeEvent) -> None:
-    found = gateway.subscription(event.subject)
-    if Customer.objects.filter(number=found["customer"], subscription="").exists() and _ours(found):
-        Customer.objects.filter(number=found["customer"]).update(subscription=found["id"])
-    _look_at_customer(subscription=event.subject)
+    _look_at_customer(number=gateway.subscription(event.subject)["customer"])
 
 
 def _invoice(event: StripeEvent) -> None:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts.models import BillingMode
@@ -28,6 +29,8 @@ LEASE_SECONDS = 60
 STOP_LINE = timedelta(hours=20)
 # By then no request can still be under way, and Stripe has counted what it received.
 SETTLED = timedelta(hours=21)
+# States in which a meter may be said to have counted a report, or may yet count it.
+COUNTABLE = [ReportState.WAITING, ReportState.SENT]
 COLLECTORS: dict[str, collectors.Collector] = {
     "meters": collectors.Meters(),
     "invoice_items": collectors.InvoiceItems(),
@@ -94,11 +97,17 @@ def send(report_id: str) -> None:
 
 
 def refused(identifier: str, code: str) -> None:
-    """A meter says later that it could not count a report: a person must look."""
+    """A meter says later that it could not count a report: a person must look. Not at one that became a line meanwhile:
+    tried again, it would be billed twice.
+    """
     job_id = identifier.removeprefix("job:")
     try:
-        UsageReport.objects.filter(job_id=job_id).update(
-            state=ReportState.FAILED, waiting=False, problem=f"Stripe: {code}"[:300]
+        UsageReport.objects.filter(job_id=job_id, state__in=COUNTABLE, line=None).update(
+            state=ReportState.FAILED,
+            waiting=False,
+            lease_until=None,
+            fence=F("fence") + 1,
+            problem=f"Stripe: {code}"[:300],
         )
     except ValidationError:  # not a report of ours
         log.warning("a meter refused an event that is not ours: %s", identifier)
@@ -121,7 +130,8 @@ def _give_up(report: UsageReport, problem: str) -> None:
 
 def retry(report: UsageReport) -> None:
     """The operator's button, once what was wrong is mended. A report that was ever tried keeps its stop line."""
-    UsageReport.objects.filter(pk=report.pk, state__in=[ReportState.FAILED, ReportState.STOPPED]).update(
+    given_up = UsageReport.objects.filter(pk=report.pk, line=None)
+    given_up.filter(state__in=[ReportState.FAILED, ReportState.STOPPED]).update(
         state=ReportState.WAITING, tries=0
     )
     UsageReport.objects.filter(state=ReportState.WAITING).hint(report.pk)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 
 from celery import shared_task
@@ -16,7 +15,7 @@ from accounts.tenancy import Caller
 from billing import customers, gateway, ledger, quotas
 from billing.errors import GatewayError, GatewayRefused
 from billing.gateway import MICROS_PER_CENT
-from billing.gateway_models import Customer, Invoice, RateClass
+from billing.gateway_models import ENDED, Customer, Invoice, RateClass
 
 LEASE_SECONDS = 60
 # Stripe's limit for one subscription.
@@ -31,20 +30,34 @@ def subscribe(caller: Caller) -> str:
     if not prices:
         raise GatewayRefused(reason="no_prices", detail="run manage.py stripe_setup")
     customer = customers.ensure(organization, email=caller.user.email if caller.user else "")
-    if customer.billed:
-        return open_portal(caller)  # one subscription is enough
+    known = customers.ours(customer, gateway.subscriptions_of(customer.number))
+    if any(one["status"] not in ENDED for one in known):
+        return open_portal(caller)  # one is enough, and there it is mended
+    session = _page(customer, prices)
+    with transaction.atomic():
+        audit.record("subscription.start", by=caller, target=customer)
+    return str(session["url"])
+
+
+def _page(customer: Customer, prices: list[str]) -> gateway.Snapshot:
+    """The one that is open, or a new one. Two tabs and two people get the same, which can be completed once; its key is
+    made of the one before, so that asking at the same moment makes one as well.
+    """
+    if customer.checkout:
+        known = gateway.checkout(customer.checkout)
+        if known["status"] == "open":
+            return known
     back = settings.PUBLIC_URL + reverse("billing")
     session = gateway.checkout_subscription(
         customer=customer.number,
         prices=prices,
-        metadata={"organization": str(organization.pk)},
+        metadata={"organization": str(customer.pk)},
         return_to=back,
         cancel_to=back,
-        key=f"subscribe:{uuid.uuid4()}",
+        key=f"subscribe:{customer.number}:{customer.checkout}",
     )
-    with transaction.atomic():
-        audit.record("subscription.start", by=caller, target=customer)
-    return str(session["url"])
+    Customer.objects.filter(pk=customer.pk, checkout=customer.checkout).update(checkout=session["id"])
+    return session
 
 
 def _prices() -> list[str]:

@@ -10,11 +10,11 @@ from django.db.models import F
 
 from accounts.models import AuditEntry, Role
 from billing import autotopup, gateway, topups
-from billing.models import AutoTopUp, Customer, TopUp, Transfer
+from billing.models import AutoTopUp, Customer, StripeEvent, TopUp, Transfer
 from tests.billing.conftest import assert_sound, books, give, hold, in_threads
 from tests.stripe_double import payments
 from tests.stripe_double.fixtures import work
-from tests.stripe_double.mail import shuffled
+from tests.stripe_double.mail import backwards, shuffled
 from tests.world import make_member
 
 USD = 1_000_000
@@ -58,6 +58,39 @@ class TestConsent:
         desk.pay(address.headers["Location"])
         desk.tell()
         assert Customer.objects.get().card
+
+    @pytest.mark.parametrize("order", [list, backwards])
+    def test_the_card_that_was_saved_last_is_kept_whatever_is_heard_last(self, desk, alice_browser, order):
+        for _ in range(2):
+            desk.pay(alice_browser.post("/billing/card").headers["Location"])
+            desk.world.advance(60)
+        desk.tell(order=order)
+        newest = desk.world.all("payment_method")[0]
+        for event in desk.mail.sent[:]:
+            StripeEvent.objects.filter(number=event["id"]).delete()
+            desk.mail.send(event)
+            work()
+            assert Customer.objects.get().card == newest["id"], event["type"]
+
+    def test_what_the_row_was_read_as_before_does_not_take_off_a_new_card(
+        self, saved, alice_browser, monkeypatch
+    ):
+        """One worker finds the old card taken off; before it writes that, a new one is saved."""
+        old = saved.world.get("payment_method", Customer.objects.get().card)
+        old["customer"] = None
+        subscriptions = gateway.subscriptions_of
+
+        def meanwhile(number):
+            monkeypatch.undo()
+            saved.pay(alice_browser.post("/billing/card").headers["Location"])
+            saved.tell()
+            return subscriptions(number)
+
+        monkeypatch.setattr(gateway, "subscriptions_of", meanwhile)
+        saved.world.emit("payment_method.detached", old)
+        saved.tell()
+        work()
+        assert Customer.objects.get().card == saved.world.all("payment_method")[0]["id"]
 
     def test_a_payment_alone_saves_none(self, desk, org, alice_browser):
         desk.pay(alice_browser.post("/billing/topups", {"amount": "10"}).headers["Location"])

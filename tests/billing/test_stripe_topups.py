@@ -11,9 +11,9 @@ import pytest
 from accounts.models import AuditEntry, Role
 from billing import gateway, inbox
 from billing.errors import GatewayAway, GatewayBusy, GatewayDenied
-from billing.models import StripeEvent, TopUp, Transfer
+from billing.models import Customer, StripeEvent, TopUp, Transfer
 from tests.billing.conftest import assert_sound, books, in_threads
-from tests.stripe_double import payments
+from tests.stripe_double import endpoints, payments
 from tests.stripe_double.fixtures import work
 from tests.stripe_double.mail import backwards, shuffled, signature
 from tests.world import make_member, signed_in
@@ -116,6 +116,22 @@ class TestCheckout:
             buy(alice_browser)
         assert len(desk.world.all("customer")) == 1
         assert desk.world.all("customer")[0]["metadata"] == {"organization": str(org.pk)}
+
+    def test_a_customer_deleted_at_stripe_is_followed_by_a_new_one(self, desk, org, alice_browser):
+        buy(alice_browser, save_card="on")
+        desk.pay(buy(alice_browser, save_card="on"))
+        desk.tell()
+        first = Customer.objects.get()
+        assert first.card
+        endpoints.delete_customer(desk.world, {}, first.number)
+        desk.tell()
+        row = Customer.objects.get()
+        assert (row.card, row.deleted) == ("", True)
+        desk.pay(buy(alice_browser, save_card="on"))
+        desk.tell()
+        row = Customer.objects.get()
+        assert (row.number != first.number, row.deleted, bool(row.card)) == (True, False, True)
+        assert books(org) == (50 * USD, 0)
 
     def test_another_organizations_topup_is_not_found(self, desk, alice_browser, charlie_browser):
         buy(alice_browser)

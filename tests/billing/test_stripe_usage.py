@@ -13,18 +13,20 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from billing import gateway, ledger
+from billing import gateway, ledger, outbox
 from billing.models import (
     Customer,
     Invoice,
     Limits,
     RateClass,
+    StripeEvent,
     Transfer,
     UsageLine,
     UsageReport,
 )
 from billing.outbox import Use
 from tests.billing.conftest import assert_sound, books
+from tests.stripe_double import payments
 from tests.stripe_double import subscriptions as stripes
 from tests.stripe_double.fixtures import work
 from tests.stripe_double.mail import backwards
@@ -202,8 +204,6 @@ class TestMeters:
         assert states() == ["failed"]
         assert "archived" in UsageReport.objects.get().problem
         meter["status"] = "active"
-        from billing import outbox
-
         outbox.retry(UsageReport.objects.get())
         work()
         assert (metered(account), states()) == (5, ["sent"])
@@ -219,6 +219,18 @@ class TestMeters:
         account.tell()
         assert states() == ["failed"]
         assert "meter_event_customer_not_found" in UsageReport.objects.get().problem
+
+    def test_refused_before_its_sender_has_written(self, account, postpaid, monkeypatch):
+        sent = gateway.report_use
+
+        def refused(**event) -> None:
+            sent(**event)
+            outbox.refused(event["identifier"], "meter_event_invalid_value")
+
+        monkeypatch.setattr(gateway, "report_use", refused)
+        job(postpaid, 5)
+        work()
+        assert states() == ["failed"]
 
 
 class TestStopLine:
@@ -250,6 +262,53 @@ class TestStopLine:
         assert (metered(account), states()) == (0, ["lined"])
         work(hurry=True)
         assert [item["amount"] for item in account.world.all("invoiceitem")] == [15]
+
+    def test_what_became_a_line_is_not_made_one_again_by_a_late_word(self, account, postpaid):
+        self.lost(account, postpaid, "drop_before", 25)
+        work(hurry=True)
+        meter = next(m for m in account.world.all("billing.meter") if m["event_name"] == SECOND_EVENT)
+        event = {"identifier": UsageReport.objects.get().identifier}
+        stripes.report_error(account.world, meter, "meter_event_invalid_value", event)
+        account.tell()
+        outbox.retry(UsageReport.objects.get())
+        for _ in range(2):
+            work(hurry=True)
+        assert states() == ["lined"]
+        assert [item["amount"] for item in account.world.all("invoiceitem")] == [15]
+
+    def test_two_that_ask_at_once_do_not_both_take_the_one_that_was_counted(
+        self, account, postpaid, monkeypatch
+    ):
+        """Equal, of one minute, one of them counted: while one waits for the answer, the other decides."""
+        account.double.fail("drop_after", "/v1/billing/meter_events")
+        job(postpaid, 5)
+        work()
+        self.lost_too(account, postpaid)
+        first, second = UsageReport.objects.order_by("id")
+        counted = gateway.counted
+
+        def meanwhile(*asked) -> int:
+            answer = counted(*asked)
+            monkeypatch.undo()
+            outbox.send(str(second.pk))
+            return answer
+
+        monkeypatch.setattr(gateway, "counted", meanwhile)
+        outbox.send(str(first.pk))
+        assert sorted(states()) == ["lined", "sent"]
+        work(hurry=True)
+        assert [item["amount"] for item in account.world.all("invoiceitem")] == [15]
+
+    def lost_too(self, account, postpaid) -> None:
+        account.double.fail("drop_before", "/v1/billing/meter_events")
+        job(postpaid, 5)
+        work()
+        first = UsageReport.objects.order_by("id").first()
+        UsageReport.objects.update(created_at=first.created_at, due_at=first.due_at - timedelta(days=1))
+        age(25)
+        account.world.advance(25 * 3600)
+        for event in account.world.meter_events:
+            event["timestamp"] = int(first.created_at.timestamp()) - 25 * 3600
 
     def test_between_20_and_21_hours_it_only_waits(self, account, postpaid):
         self.lost(account, postpaid, "drop_before", 20.5)
@@ -406,6 +465,71 @@ class TestInvoices:
     def test_a_prepaid_organization_is_not_invoiced(self, account, org, alice_browser):
         answer = alice_browser.post("/billing/subscribe", follow=True)
         assert "pays before" in answer.content.decode()
+
+
+class TestOneSubscription:
+    @pytest.fixture
+    def wanting(self, account, org):
+        org.billing_mode = "postpaid"
+        org.save()
+        return account
+
+    def ask(self, browser) -> str:
+        return browser.post("/billing/subscribe").headers["Location"]
+
+    def test_two_tabs_and_two_owners_get_one_page(self, wanting, alice_browser):
+        address = self.ask(alice_browser)
+        assert self.ask(alice_browser) == address
+        Customer.objects.update(checkout="")  # who asks at the same moment has not seen the first one's page
+        assert self.ask(alice_browser) == address
+        wanting.pay(address)
+        wanting.mail.lose()
+        assert self.ask(alice_browser).startswith("https://billing.stripe.test/")
+        assert len(wanting.world.all("subscription")) == 1
+
+    def test_a_page_that_ran_out_is_followed_by_a_new_one(self, wanting, alice_browser):
+        address = self.ask(alice_browser)
+        payments.expire_session(wanting.world, {}, address.rpartition("/")[2])
+        assert self.ask(alice_browser) not in (address, "")
+
+    def test_one_that_is_not_paid_is_mended_and_not_doubled(self, wanting, alice_browser):
+        wanting.pay(self.ask(alice_browser))
+        wanting.tell()
+        for status in ("incomplete", "unpaid", "paused", "past_due"):
+            wanting.world.all("subscription")[0]["status"] = status
+            assert self.ask(alice_browser).startswith("https://billing.stripe.test/"), status
+
+    @pytest.mark.parametrize("order", [list, backwards])
+    def test_the_one_that_bills_counts_whatever_is_heard_last(self, wanting, alice_browser, order):
+        wanting.pay(self.ask(alice_browser))
+        stripes.cancel_subscription(wanting.world, {}, wanting.world.all("subscription")[0]["id"])
+        wanting.world.advance(60)
+        wanting.pay(self.ask(alice_browser))
+        wanting.tell(order=order)
+        newest = wanting.world.all("subscription")[0]["id"]
+        for event in wanting.mail.sent[:]:
+            StripeEvent.objects.filter(number=event["id"]).delete()
+            wanting.mail.send(event)
+            work()
+            row = Customer.objects.get()
+            assert (row.subscription, row.subscription_status) == (newest, "active"), event["type"]
+
+    def test_more_than_one_is_said_to_the_operator(self, wanting, alice_browser, console):
+        wanting.pay(self.ask(alice_browser))
+        known = wanting.world.all("subscription")[0]
+        asked = {
+            "customer": known["customer"],
+            "items": [{"price": known["items"]["data"][0]["price"]["id"]}],
+        }
+        second = stripes.subscribe(wanting.world, asked)
+        wanting.tell()
+        page = console.get("/console/billing/customer/").text
+        assert "cancel all but one" in page
+        assert second["id"] in page
+        stripes.cancel_subscription(wanting.world, {}, second["id"])
+        wanting.tell()
+        row = Customer.objects.get()
+        assert (row.subscription, row.problem) == (known["id"], "")
 
 
 class TestPortal:

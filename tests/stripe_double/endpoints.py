@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.stripe_double.payments import AUTHENTICATE, DECLINED, VISA, card
+from tests.stripe_double.subscriptions import cancel_subscription
 from tests.stripe_double.world import Object, World, handles, invalid
 
 TEST_CARDS = {
@@ -10,6 +11,28 @@ TEST_CARDS = {
     "pm_card_chargeCustomerFail": DECLINED,
     "pm_card_authenticationRequired": AUTHENTICATE,
 }
+
+
+@handles("get", "/v1/customers/{customer}")
+def customer(world: World, params: Object, number: str) -> Object:
+    """A deleted one is known by its id alone."""
+    found = world.objects.get(number, {})
+    if found.get("deleted"):
+        return {"id": number, "object": "customer", "deleted": True}
+    return world.get("customer", number)
+
+
+@handles("delete", "/v1/customers/{customer}")
+def delete_customer(world: World, params: Object, number: str) -> Object:
+    """Its subscriptions end and its cards are taken off."""
+    found = world.get("customer", number)
+    for subscription in world.all("subscription", customer=number):
+        cancel_subscription(world, {}, subscription["id"])
+    for method in world.all("payment_method", customer=number):
+        detach(world, {}, method["id"])
+    world.emit("customer.deleted", found)
+    found["deleted"] = True
+    return {"id": number, "object": "customer", "deleted": True}
 
 
 @handles("get", "/v1/customers/{customer}/payment_methods")

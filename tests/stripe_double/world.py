@@ -137,7 +137,7 @@ class World:
 
     def get(self, kind: str, number: str, param: str = "id") -> Object:
         found = self.objects.get(number)
-        if found is None or found["object"] != kind:
+        if found is None or found["object"] != kind or found.get("deleted"):
             raise missing(kind, number, param)
         return found
 
@@ -233,6 +233,8 @@ def _matches(known: Object, name: str, value: Any) -> bool:
     if name == "created" and isinstance(value, dict):
         at = known.get("created", known.get("date"))  # invoice items have their own word for it
         return bool(value.get("gte", 0) <= at <= value.get("lte", at))
+    if (name, value) == ("status", "all"):
+        return True
     if name == "lookup_keys":
         return known.get("lookup_key") in value
     if name == "types":
