@@ -33,7 +33,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.tenancy import Caller, org_view
 from jobs import browse, gallery, packing
-from jobs.errors import JobError
+from jobs.errors import Invalid, JobError
 from jobs.models import Asset, Job
 from jobs.views import words
 from jobs.views.asked import an_id, partly
@@ -96,7 +96,7 @@ def more(request: HttpRequest, caller: Caller) -> HttpResponse:
 @org_view("jobs:read")
 def news(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The named cards as they are now; those that are under way ask again."""
-    jobs = list(_chosen(request.GET.getlist("job"), caller))
+    jobs = _named(request.GET.getlist("job")[:MOST_CHOSEN], caller)
     context = {"cards": _cards(caller, jobs), "open": _open(jobs), "can_write": caller.can("jobs:write")}
     return render(request, "gallery/_news.html", context)
 
@@ -117,6 +117,7 @@ def _batch(request: HttpRequest, caller: Caller, form: FilterForm) -> dict[str, 
         "kept": kept.urlencode(),
         "can_write": caller.can("jobs:write"),
         "base_url": settings.PUBLIC_URL,
+        "most": MOST_CHOSEN,
     }
 
 
@@ -214,7 +215,10 @@ def tag(request: HttpRequest, caller: Caller) -> HttpResponse:
 @require_POST
 @org_view("jobs:write")
 def delete(request: HttpRequest, caller: Caller) -> HttpResponse:
-    jobs = list(_chosen(request.POST.getlist("job"), caller))
+    try:
+        jobs = _chosen(request.POST.getlist("job"), caller)
+    except Invalid as refusal:
+        return _told(request, caller, refusal.message, bad=True)
     ended = [job.pk for job in jobs if job.final]
     deleted = gallery.delete_jobs(caller, ended)
     told = f"{_videos(deleted).capitalize()} deleted."
@@ -227,8 +231,11 @@ def delete(request: HttpRequest, caller: Caller) -> HttpResponse:
 @org_view("jobs:read")
 def archive(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """The chosen videos as one file, written while it is sent."""
-    jobs = list(_chosen(request.POST.getlist("job"), caller))
-    entries = _entries(jobs)
+    try:
+        entries = _entries(_chosen(request.POST.getlist("job"), caller))
+    except Invalid as refusal:
+        messages.error(request, refusal.message)
+        return _back(request)
     if not entries:
         messages.error(request, "None of these has a video to download.")
         return _back(request)
@@ -260,8 +267,16 @@ def _entries(jobs: Sequence[Job]) -> list[packing.Entry]:
     return entries
 
 
-def _chosen(raw: Sequence[str], caller: Caller) -> Sequence[Job]:
-    ids = [found for found in map(an_id, raw[:MOST_CHOSEN]) if found]
+def _chosen(raw: Sequence[str], caller: Caller) -> list[Job]:
+    """Raises Invalid where there are too many: a part of them is not what was asked for."""
+    if len(raw) > MOST_CHOSEN:
+        message = f"{len(raw)} videos are chosen, and {MOST_CHOSEN} go at once. Choose fewer."
+        raise Invalid("parameter_invalid", message, field="job")
+    return _named(raw, caller)
+
+
+def _named(raw: Sequence[str], caller: Caller) -> list[Job]:
+    ids = [found for found in map(an_id, raw) if found]
     return list(Job.objects.for_org(caller.organization).visible().filter(pk__in=ids).order_by("-pk"))
 
 

@@ -58,6 +58,31 @@ document.addEventListener("htmx:afterSettle", () => {
 
 // A fragment that cannot be fetched leaves the page as it was, and says why it stands still.
 const offline = document.getElementById("offline");
-document.addEventListener("htmx:sendError", () => { offline.hidden = false; });
-document.addEventListener("htmx:responseError", () => { offline.hidden = false; });
-document.addEventListener("htmx:afterOnLoad", () => { offline.hidden = true; });
+const [cut] = offline.children;
+const noLine = cut.textContent;
+const ANSWERS = {
+  401: "You are signed out. Reload the page to sign in again.",
+  403: "You may not do this here any more. Reload the page.",
+  404: "This is not here any more. Reload the page.",
+  413: "That is more than can be sent at once. Choose less.",
+  429: "Too many requests at once. Wait a minute, then try again.",
+};
+const BROKEN = "Something went wrong here. Try again in a minute.";
+const AWAY = [502, 503, 504]; // what a proxy says while nobody is behind it
+const gone = new WeakSet();
+function standsStill(words) {
+  cut.textContent = words;
+  offline.hidden = false;
+}
+document.addEventListener("htmx:sendError", () => standsStill(noLine));
+document.addEventListener("htmx:responseError", ({ detail: { elt, requestConfig, xhr } }) => {
+  standsStill(AWAY.includes(xhr.status) ? noLine : ANSWERS[xhr.status] || BROKEN);
+  if (xhr.status === 404 && requestConfig.verb === "get") gone.add(elt);
+});
+document.addEventListener("htmx:afterOnLoad", ({ detail: { xhr } }) => {
+  if (xhr.status >= 400) return; // told just before
+  offline.hidden = true;
+  cut.textContent = noLine;
+});
+// What asks again and again how something is does not ask for what is gone.
+document.addEventListener("htmx:beforeRequest", (event) => { if (gone.has(event.detail.elt)) event.preventDefault(); });

@@ -39,28 +39,43 @@ document.addEventListener("pointerleave", onto);
 
 // --- the chosen ---
 
-const boxes = () => [...document.querySelectorAll(".card-pick input:checked")];
+const all = () => [...document.querySelectorAll(".card-pick input")];
+const boxes = () => all().filter((box) => box.checked);
+const videos = (number) => (number === 1 ? "1 video" : `${number} videos`);
 function count() {
+  const bar = document.querySelector(".bulk");
+  if (!bar) return;
   const number = boxes().length;
-  const line = document.querySelector('[data-part="count"]');
-  if (line && number) line.textContent = number === 1 ? "1 video chosen" : `${number} videos chosen`;
-  const none = document.querySelector('[data-do="none"]');
-  if (none) none.hidden = !number;
+  const most = Number(bar.dataset.most);
+  const line = bar.querySelector('[data-part="count"]');
+  if (number) line.textContent = `${videos(number)} chosen${number > most ? `: ${most} go at once, choose fewer` : ""}`;
+  for (const button of bar.querySelectorAll("[hx-post], [formaction]")) button.disabled = number > most;
+  bar.querySelector('[data-do="none"]').hidden = !number;
+  bar.querySelector('[data-do="all"]').hidden = number === all().length;
 }
 document.addEventListener("change", (event) => { if (event.target.closest(".card-pick")) count(); });
 document.addEventListener("click", (event) => {
-  if (!event.target.closest('[data-do="none"]')) return;
-  const chosen = boxes();
-  for (const box of chosen) box.checked = false;
-  chosen[0]?.focus();
+  const button = event.target.closest('.bulk [data-do="all"], .bulk [data-do="none"]');
+  if (!button) return;
+  const [first] = boxes();
+  for (const box of all()) box.checked = button.dataset.do === "all";
+  if (button.dataset.do === "none") first?.focus();
+  else document.querySelector('.bulk [data-do="none"]').hidden = false;
   count();
 });
 
 // What a swap brings in keeps what was chosen; deleting closes its question.
 const kept = new Set();
+let filtered = [];
 document.addEventListener("htmx:oobBeforeSwap", (event) => {
   const box = event.detail.target.querySelector?.(".card-pick input");
   if (box?.checked) kept.add(box.id);
+});
+// What a filter leaves in sight stays chosen; of the rest it is said that it is not any more.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id !== "found" || !event.detail.shouldSwap) return;
+  filtered = boxes().map((box) => box.id);
+  for (const id of filtered) kept.add(id);
 });
 document.addEventListener("htmx:afterSettle", () => {
   for (const id of kept) {
@@ -68,8 +83,16 @@ document.addEventListener("htmx:afterSettle", () => {
     if (box) box.checked = true;
   }
   kept.clear();
+  const lost = filtered.filter((id) => !document.getElementById(id)).length;
+  filtered = [];
+  if (lost) hidden(lost);
   count();
 });
+function hidden(number) {
+  const told = document.getElementById("told");
+  told.className = "note";
+  told.textContent = `${videos(number)} that you had chosen ${number === 1 ? "is" : "are"} not shown now, and not chosen any more.`;
+}
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) event.detail.elt.closest?.(".confirm")?.removeAttribute("open");
 });

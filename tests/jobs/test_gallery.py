@@ -18,6 +18,7 @@ from jobs import browse, packing, storage
 from jobs.models import Asset, Job
 from jobs.submit import submit
 from jobs.types import least_id
+from jobs.views import gallery
 from tests.jobs import drive
 from tests.jobs.test_views import text
 from tests.world import make_member, signed_in
@@ -264,6 +265,16 @@ def test_the_chosen_are_downloaded_as_one_archive(alice_browser, films, org):
         assert info.compress_type == zipfile.ZIP_STORED
         with storage.open(video.key) as file:
             assert archive.read(info) == file.read()
+
+
+@pytest.mark.parametrize("path", ["tags", "delete", "archive"])
+def test_too_many_at_once_are_refused_as_a_whole(alice_browser, films, monkeypatch, path):
+    monkeypatch.setattr(gallery, "MOST_CHOSEN", 2)
+    chosen = {"job": [str(job.pk) for job in films("one", "two", "three")], "tag": "summer"}
+    answer = alice_browser.post(f"/gallery/{path}", chosen, follow=True)
+    assert "3 videos are chosen, and 2 go at once. Choose fewer." in text(answer)
+    assert names(alice_browser.get("/gallery")) == ["three", "two", "one"]
+    assert not Job.objects.exclude(tags=[]).exists()
 
 
 def test_an_archive_goes_without_what_is_gone_meanwhile(alice_browser, films):
