@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
 from django.urls import reverse
 
 from accounts.tenancy import Caller
@@ -37,6 +37,33 @@ NEXT = {
     "video_too_long": "Choose a shorter clip.",
     "quote_expired": "The price has been asked for again: look at it, then press the button once more.",
     "quote_outdated": "The price has been asked for again: look at it, then press the button once more.",
+    "quote_invalid": "Reload the page; what you chose is still here.",
+    "quote_mismatch": "Look at the price, then press the button once more.",
+    "idempotency_conflict": "Reload the page, and look among your jobs whether it was ordered.",
+    "rate_limited": "Wait that long, then press the button again.",
+    "price_missing": "Ask your operator for a price, or choose another model.",
+    "tier_missing": "Ask your operator for a plan.",
+    "file_unknown": "Choose the file again.",
+    "file_not_found": "Choose another file.",
+    "file_address_expired": "Choose the file again.",
+    "file_in_use": "Wait for the video, or cancel it.",
+    "file_is_output": "Delete its video instead.",
+    "storage_full": "Videos that you no longer need are deleted under Videos.",
+    "storage_unavailable": "Try again in a minute.",
+    "wrong_type": "Choose another file.",
+    "audio_empty": "Choose a recording with a voice in it.",
+    "video_empty": "Choose another clip.",
+    "job_not_found": "It may have been deleted: your jobs are listed under Jobs.",
+    "clip_missing": "Wait for the next one.",
+    "not_found": "It may have been deleted. Reload the page.",
+}
+# Of whatever has no line of its own.
+NEXT_OF_KIND: Mapping[type[JobError], str] = {
+    Invalid: "Change what the sentence names, then try again.",
+    NotFound: NEXT["not_found"],
+    Conflict: "Reload the page to see how it stands.",
+    Unpayable: "Ask your operator.",
+    NoRoute: NEXT["no_route"],
 }
 
 
@@ -83,26 +110,36 @@ def told(view: Verb[P]) -> Verb[P]:
         try:
             return view(request, caller, *args, **kwargs)
         except RateLimited as refusal:
-            answer = {"code": refusal.code, "message": refusal.message, "retry_after": refusal.retry_after}
+            answer = {**_said(refusal.code, refusal.message), "retry_after": refusal.retry_after}
             return JsonResponse(answer, status=429, headers={"Retry-After": str(refusal.retry_after)})
         except JobError as refusal:
             status = next((code for kind, code in STATUSES.items() if isinstance(refusal, kind)), 503)
             return JsonResponse(refused(caller, refusal), status=status)
+        except Http404:
+            return JsonResponse(_said("not_found", "This is not here, or not any more."), status=404)
         except StorageUnavailable:
-            message = (
-                "The place where files are kept does not answer. Nothing is lost; try again in a minute."
-            )
-            return JsonResponse({"code": "storage_unavailable", "message": message}, status=503)
+            message = "The place where files are kept does not answer. Nothing is lost."
+            return JsonResponse(_said("storage_unavailable", message), status=503)
 
     return answering
 
 
 def refused(caller: Caller, refusal: JobError) -> dict[str, Any]:
     answer: dict[str, Any] = {"code": refusal.code, "message": refusal.message, "field": refusal.field}
-    answer["next"] = NEXT.get(refusal.code, "")
+    answer["next"] = NEXT.get(refusal.code) or _next_of_kind(refusal)
     if refusal.code == "insufficient_funds":
         answer |= credit(caller)
     return answer
+
+
+def _said(code: str, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message, "next": NEXT[code]}
+
+
+def _next_of_kind(refusal: JobError) -> str:
+    if refusal.field == "file":
+        return "Choose another file."
+    return next(words for kind, words in NEXT_OF_KIND.items() if isinstance(refusal, kind))
 
 
 def credit(caller: Caller) -> dict[str, Any]:

@@ -63,11 +63,16 @@ def slots(model: Model) -> list[Slot]:
     return [_slot(wanted) for wanted in model.inputs.values()]
 
 
+def noun(wanted: Input) -> str:
+    """What the page calls it."""
+    return NOUNS.get(wanted.kind, wanted.kind)
+
+
 def _slot(wanted: Input) -> Slot:
     return Slot(
         role=wanted.role,
         kind=wanted.kind,
-        noun=NOUNS.get(wanted.kind, wanted.kind),
+        noun=noun(wanted),
         accept=ACCEPT.get(wanted.kind, ""),
         required=wanted.required,
         help=wanted.description,

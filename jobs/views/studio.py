@@ -27,7 +27,7 @@ from accounts.tenancy import Caller, org_view
 from billing import context, ledger, quotes
 from billing.models import Unit
 from billing.money import format_usd
-from jobs import snapshots, storage, uploads
+from jobs import gallery, snapshots, storage, uploads
 from jobs.cancel import cancel
 from jobs.detect import OURS, detect
 from jobs.errors import Conflict, Invalid, NotFound
@@ -43,11 +43,13 @@ from providers import catalogue, routing
 DIALECT = "rest"
 MOST_VARIANTS = 4
 PAGE = 24
+MOST_NAMED = 10
 CHUNK = 256 * 1024
 KINDS = ("image", "audio", "video")
 # What the shown files of these roles are is no input for anything.
 UNUSABLE = ("preview",)
 RATIOS = ("", "1:1", "3:4")
+GONE = "This file is not here any more."
 SAMPLES = {"image": "studio/portrait.jpg", "audio": "studio/voice.mp3", "video": "landing/sample.mp4"}
 
 
@@ -135,14 +137,17 @@ def _model(slug: str) -> catalogue.Model:
 @org_view("jobs:write")
 @answers.told
 def files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
-    """POST keeps a file and looks into it; GET is a page of those that are there, for the picker."""
+    """POST keeps a file and looks into it; GET is a page of those that are there, for the picker, or the named ones."""
     if request.method == "POST":
         return _upload(request, caller)
+    rows = Asset.objects.for_org(caller.organization).live().filter(status=Asset.Status.READY)
+    if ids := request.GET.getlist("id"):
+        found = rows.in_bulk([_uuid(name) for name in ids[:MOST_NAMED]])
+        return JsonResponse({"files": [_file(row) for row in found.values()], "next": None})
     kind = request.GET.get("kind", "")
     if kind not in KINDS:
         raise Invalid("parameter_invalid", f"kind must be one of {', '.join(KINDS)}.", field="kind")
-    rows = Asset.objects.for_org(caller.organization).live().filter(status=Asset.Status.READY, kind=kind)
-    rows = rows.exclude(role__in=UNUSABLE).order_by("-id")
+    rows = rows.filter(kind=kind).exclude(role__in=UNUSABLE).order_by("-id")
     if before := request.GET.get("before"):
         rows = rows.filter(pk__lt=_uuid(before))
     page = list(rows[: PAGE + 1])
@@ -159,16 +164,24 @@ def _upload(request: HttpRequest, caller: Caller) -> HttpResponse:
     return JsonResponse(_file(row), status=201)
 
 
-@require_GET
+@require_http_methods(["GET", "DELETE"])
 @org_view("jobs:write")
 @answers.told
 def file(request: HttpRequest, caller: Caller, file_id: UUID) -> HttpResponseBase:
-    """A file's bytes from this very host, wherever files are kept: scripts may only read those of their own host."""
-    row = get_object_or_404(Asset.objects.for_org(caller.organization).live(), pk=file_id, status="ready")
+    """GET is a file's bytes from this very host, wherever files are kept: scripts may only read those of their own host.
+    DELETE is for a part that was cut out of a file here, once another takes its place.
+    """
+    rows = Asset.objects.for_org(caller.organization).live()
+    row = rows.filter(pk=file_id, status=Asset.Status.READY).first()
+    if row is None:
+        raise NotFound("file_not_found", GONE)
+    if request.method == "DELETE":
+        gallery.delete_file(row)
+        return HttpResponse(status=204)
     try:
         opened = storage.open(row.key)
     except FileNotFoundError:
-        raise Http404 from None
+        raise NotFound("file_not_found", GONE) from None
     return StreamingHttpResponse(
         _from_thread(opened) if isinstance(request, ASGIRequest) else iter(lambda: opened.read(CHUNK), b""),
         headers={
@@ -281,7 +294,8 @@ def code(request: HttpRequest, caller: Caller, slug: str) -> HttpResponse:
     missing = [role for role, file_id in ids.items() if file_id not in found]
     missing += [role for role, wanted in model.inputs.items() if wanted.required and role not in ids]
     if missing:
-        raise Invalid("parameter_missing", f"Choose the {missing[0]} first.", field=missing[0])
+        noun = forms.noun(model.inputs[missing[0]])
+        raise Invalid("parameter_missing", f"Choose the {noun} first.", field=missing[0])
     sample = Sample(
         model=model.slug,
         files=names,
@@ -366,7 +380,13 @@ def _state(caller: Caller, job_id: UUID) -> dict[str, Any]:
     seen = snapshots.read(caller.organization.pk, job_id)
     if seen is None or seen.job.deleted_at:
         raise NotFound("job_not_found", "There is no such job.")
-    return {**following.state(seen), "balance": context.left(caller)}
+    return {**following.state(seen), **_put_in(caller, seen.job), "balance": context.left(caller)}
+
+
+def _put_in(caller: Caller, job: Job) -> dict[str, str]:
+    """The picture that is shown, and the voice that is heard beside silent clips, until there is a film."""
+    by_kind = {row.kind: following.address(row) for row in given_files(caller.organization, job).values()}
+    return {"still": by_kind.get("image", ""), "voice": by_kind.get("audio", "")}
 
 
 def _find(caller: Caller, job_id: UUID) -> Job:

@@ -233,7 +233,10 @@ PAGES: dict[str, list[Page]] = {
     "studio": [Page("get", MAKERS)],
     "studio/<str:slug>": [Page("get", MAKERS)],
     "studio/files": [Page("post", MAKERS)],
-    "studio/files/<uuid:file_id>": [Page("get", MAKERS, stranger=404)],
+    "studio/files/<uuid:file_id>": [
+        Page("get", MAKERS, stranger=404),
+        Page("delete", MAKERS, stranger=404),
+    ],
     "studio/<str:slug>/verdict": [Page("post", MAKERS)],
     "studio/<str:slug>/quote": [Page("post", MAKERS)],
     "studio/<str:slug>/jobs": [Page("post", MAKERS)],

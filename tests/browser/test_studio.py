@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.test_first_video import DURATION, PLAYED
 from tests.browser.workshop import FIT, RENDERED_MS, S2V, SAMPLES, SHIFT, Workshop
+
+# A microphone that is given, and a browser that cannot record from it.
+NO_RECORDER = """() => {
+    window.streams = [];
+    const given = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async asked => { streams.push(await given(asked)); return streams.at(-1); };
+    window.MediaRecorder = class { constructor() { throw new DOMException("no", "NotSupportedError"); } };
+}"""
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +80,41 @@ def test_a_file_can_be_dropped_pasted_and_picked_again(workshop):
     assert len(workshop.files("image")) == 2  # nothing was uploaded again
 
 
+def test_what_is_fetched_says_so_and_the_last_choice_stays(workshop, complaints):
+    page = workshop.page
+    with page.expect_response("**/verdict"):
+        workshop.choose(workshop.picture, SAMPLES / "portrait.jpg")
+    workshop.picture.get_by_role("button", name="Remove").click()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/studio/files?kind=image", hold)
+    workshop.picture.get_by_role("button", name="From your files").click()
+    expect(page.get_by_text("Looking for your files…")).to_be_visible()
+    held.pop().continue_()
+    page.route(re.compile(r"/studio/files/[0-9a-f-]{36}$"), hold)
+    page.get_by_role("dialog", name="Your files").get_by_role("button", name="portrait.jpg").click()
+    expect(workshop.picture.get_by_text("Fetching the file…")).to_be_visible()
+    workshop.hand_over("body", "paste", SAMPLES / "portrait.jpg", "image/jpeg")
+    expect(workshop.picture.get_by_text(FIT)).to_be_visible()
+    shown = workshop.picture.get_by_alt_text("Your picture").get_attribute("src")
+    held.pop().fulfill(path=SAMPLES / "portrait.jpg")  # the one that was chosen first comes last
+    page.evaluate("fetch('/healthz')")
+    expect(workshop.picture.get_by_alt_text("Your picture")).to_have_attribute("src", shown)
+    expect(workshop.generate).to_be_disabled()
+    assert len(workshop.files("image")) == 2
+
+    code = page.get_by_role("dialog", name="The same order as code")
+    page.route("**/code", hold)
+    page.get_by_role("button", name="Show code").click()
+    expect(code.get_by_text("Writing the code…")).to_be_visible()
+    held.pop().continue_()
+    expect(code.get_by_role("alert")).to_contain_text("Choose the voice first.")
+    complaints.clear()  # of the refused code
+
+
 def test_the_voice_from_the_picker_is_the_wave_of_a_file_that_was_here(workshop):
     workshop.choose(workshop.voice, SAMPLES / "speech.wav")
     expect(workshop.voice.get_by_text("12.5 s")).to_be_visible()
@@ -121,8 +164,12 @@ def test_the_crop_is_what_is_looked_at_and_filmed_by_keys_and_by_hand(workshop):
     small = workshop.files("image")[0]
     assert small["width"] < 400
     expect(workshop.picture.get_by_role("status")).to_contain_text("pixels")  # the detector says: too small
-    workshop.picture.get_by_role("button", name="Undo the crop").click()
+    with page.expect_response(lambda got: got.request.method == "DELETE"):
+        workshop.picture.get_by_role("button", name="Undo the crop").click()
     expect(workshop.picture.get_by_text(FIT)).to_be_visible()
+    assert [file["name"] for file in workshop.files("image")] == [
+        "portrait.jpg"
+    ]  # parts leave nothing behind
 
 
 def test_the_voice_is_trimmed_by_keys_and_so_is_its_price(workshop):
@@ -147,6 +194,15 @@ def test_a_voice_is_recorded_here(workshop):
     recorded = workshop.files("audio")[0]
     assert recorded["name"] == "recording.wav"
     assert 700 < recorded["duration_ms"] < 10_000
+
+    workshop.voice.get_by_role("button", name="Remove").click()
+    page = workshop.page
+    page.evaluate(NO_RECORDER)
+    workshop.voice.get_by_role("button", name="Record").click()
+    expect(workshop.voice.get_by_role("alert")).to_contain_text("The microphone cannot be used.")
+    assert page.evaluate("streams.flatMap(stream => stream.getTracks()).map(track => track.readyState)") == [
+        "ended"
+    ]
 
 
 def test_a_canceled_video_costs_nothing_and_says_so(workshop, complaints):
@@ -190,6 +246,8 @@ def test_without_credit_the_page_says_so_and_where_it_is_bought_and_the_preview_
     assert page.locator("article video").evaluate(DURATION) == pytest.approx(4.8, abs=0.2)
     expect(page.locator("article").get_by_text("Free", exact=True)).to_be_visible()
     assert broke.charged() == [0]
+    page.goto(page.url)  # ?job=...: a preview is found again as well
+    expect(page.get_by_text("Free preview: our CPU engine")).to_be_visible()
 
 
 def test_a_wrong_option_is_told_at_its_field(workshop, complaints):
@@ -216,7 +274,7 @@ def test_a_cut_line_keeps_what_was_chosen_and_the_price_comes_back(workshop, com
     complaints.clear()  # of the cut line
 
 
-def test_variants_are_priced_rendered_and_played_together(workshop):
+def test_variants_are_priced_rendered_and_played_together(workshop, complaints):
     page = workshop.page
     workshop.gold()
     workshop.pretend()
@@ -241,6 +299,18 @@ def test_variants_are_priced_rendered_and_played_together(workshop):
     assert workshop.charged() == [150_000, 150_000]
     seeds = "SELECT options ->> 'seed' FROM jobs_job WHERE organization_id = %s ORDER BY id"
     assert workshop.stack.sql(seeds, workshop.account["organization"]) == [("40",), ("41",)]
+
+    # A refused order leaves what is there; who comes back finds all of it, the form too.
+    refusal = {"code": "insufficient_funds", "message": "All of it is spent.", "next": "Ask for more."}
+    page.route("**/wan-2.2-s2v/jobs", lambda route: route.fulfill(status=402, json=refusal))
+    page.get_by_role("button", name="Generate 2 videos").click()
+    expect(page.get_by_role("alert").filter(has_text="All of it is spent.")).to_be_visible()
+    expect(page.locator("article video")).to_have_count(2)
+    page.goto(page.url)
+    expect(page.get_by_text("Variant 2, seed 41")).to_be_visible()
+    expect(page.get_by_role("button", name="Play all")).to_be_visible()
+    expect(page.get_by_role("button", name="Generate 2 videos · $0.30")).to_be_enabled()
+    complaints.clear()  # of the refused order
 
 
 def test_the_studio_is_light(person, live_stack):

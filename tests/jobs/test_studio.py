@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import uuid
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -141,6 +142,29 @@ def test_the_picker_pages_through_the_files_of_one_kind(alice_browser, org, othe
     assert alice_browser.get("/studio/files?kind=poem").status_code == 422
 
 
+def test_files_are_found_again_by_their_ids_and_those_that_are_gone_are_passed_over(
+    alice_browser, org, other_org
+):
+    ours, gone, theirs = drive.asset(org, "image"), drive.asset(org, "audio"), drive.asset(other_org, "image")
+    assert alice_browser.delete(f"/studio/files/{gone.pk}").status_code == 204
+    asked = "&".join(f"id={row.pk}" for row in (ours, gone, theirs))
+    assert [file["id"] for file in alice_browser.get(f"/studio/files?{asked}").json()["files"]] == [
+        str(ours.pk)
+    ]
+    assert alice_browser.get("/studio/files?id=x").status_code == 422
+
+
+def test_a_part_is_deleted_when_another_takes_its_place_unless_a_job_needs_it(alice_browser, inputs, org):
+    made = post(alice_browser, f"{S2V}/jobs", inputs=inputs, options={}).json()
+    kept = alice_browser.delete(f"/studio/files/{inputs['audio']}")
+    assert (kept.status_code, kept.json()["code"]) == (409, "file_in_use")
+    post(alice_browser, f"/studio/jobs/{made['id']}/cancel")
+    assert alice_browser.delete(f"/studio/files/{inputs['audio']}").status_code == 204
+    again = alice_browser.delete(f"/studio/files/{inputs['audio']}")
+    assert (again.status_code, again.json()["code"]) == (404, "file_not_found")
+    assert alice_browser.get(f"/studio/files/{inputs['image']}").status_code == 200
+
+
 # --- price and order ---
 
 
@@ -194,7 +218,33 @@ def test_a_wrong_option_is_named(alice_browser, inputs):
     assert (answer.status_code, answer.json()["field"]) == (422, "fps")
 
 
+def test_every_refusal_says_what_to_do_next(alice_browser, inputs, monkeypatch):
+    nobody = uuid.uuid4()
+    refused = {
+        "parameter_invalid": alice_browser.get("/studio/files?kind=poem"),
+        "file_not_found": alice_browser.get(f"/studio/files/{nobody}"),
+        "job_not_found": alice_browser.get(f"/studio/jobs/{nobody}"),
+        "not_found": post(alice_browser, f"/studio/jobs/{nobody}/cancel"),
+        "file_unknown": post(alice_browser, f"{S2V}/quote", inputs={**inputs, "audio": str(nobody)}),
+        "quote_invalid": post(alice_browser, f"{S2V}/jobs", inputs=inputs, quote="x"),
+    }
+    monkeypatch.setattr(throttles, "_take", lambda *places: 30_000)
+    refused["rate_limited"] = post(alice_browser, f"{S2V}/jobs", inputs=inputs, options={})
+    for code, answer in refused.items():
+        said = answer.json()
+        assert said["code"] == code
+        assert said["message"].endswith(".")
+        assert said["next"].endswith("."), code
+
+
 # --- under way ---
+
+
+def test_whoever_comes_back_is_given_picture_and_voice_of_the_job(alice_browser, inputs):
+    made = post(alice_browser, f"{S2V}/jobs", inputs=inputs, options={}).json()
+    state = alice_browser.get(f"/studio/jobs/{made['id']}").json()
+    for name, kind in (("still", "image"), ("voice", "audio")):
+        assert state[name].startswith(f"/files/{inputs[kind]}/")
 
 
 def test_finished_clips_are_given_while_later_ones_are_made(alice_browser, charlie_browser, inputs, org):
@@ -306,4 +356,4 @@ def test_code_is_shown_in_every_dialect_that_can_say_the_order(alice_browser, in
     assert "dashscope" in names("emo-v1", boxes)
     assert "dashscope" not in names("portrait-preview", {})
     missing = post(alice_browser, f"{S2V}/code", inputs={"image": inputs["image"]}, options={})
-    assert (missing.status_code, missing.json()["message"]) == (422, "Choose the audio first.")
+    assert (missing.status_code, missing.json()["message"]) == (422, "Choose the voice first.")

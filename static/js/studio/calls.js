@@ -10,18 +10,19 @@ export class Problem extends Error {
     this.status = status;
     this.retryAfter = said.retry_after || 0;
   }
+
+  // Whether it is known what became of the request: a lost answer, or a proxy's, does not tell.
+  get sure() { return (this.status >= 400 && this.status < 500) || (this.status === 503 && this.code !== ""); }
 }
 
 export const OFFLINE = { code: "offline", message: "No connection to Voicereel.", next: "Check your network; what you chose is still here." };
+const SIGNED_OUT = { code: "signed_out", message: "Your session has ended.", next: "Sign in again: what you chose is still here." };
+const UNREADABLE = { message: "Voicereel gave an answer that this page cannot read.", next: "Try again in a minute." };
 
 const token = () => document.querySelector("#studio [name=csrfmiddlewaretoken]").value;
 
-function signIn() {
-  location.assign(`/accounts/login/?next=${encodeURIComponent(location.pathname)}`);
-}
-
 export async function get(path, options = {}) {
-  return ask(path, { ...options });
+  return ask(path, options);
 }
 
 export async function post(path, body, options = {}) {
@@ -29,25 +30,47 @@ export async function post(path, body, options = {}) {
   return ask(path, { method: "POST", headers, body: JSON.stringify(body), ...options });
 }
 
+// Whoever cannot be deleted, since a job needs it or it is gone already, stays as it is.
+export function discard(path) {
+  fetch(path, { method: "DELETE", headers: { "X-CSRFToken": token() }, keepalive: true }).catch(() => {});
+}
+
+// The bytes of a file.
+export async function bytes(path, signal) {
+  const { answer, body } = await reach(path, { signal }, "blob");
+  if (!answer.ok || signedOut(answer.url)) read(answer.status, await body.text(), answer.url);
+  return body;
+}
+
 async function ask(path, options) {
-  let answer;
+  const { answer, body } = await reach(path, options, "text");
+  return read(answer.status, body, answer.url);
+}
+
+async function reach(path, options, form) {
   try {
-    answer = await fetch(path, options);
+    const answer = await fetch(path, options);
+    return { answer, body: await answer[form]() };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(OFFLINE, 0);
   }
-  if (answer.redirected && answer.url.includes("/accounts/login/")) signIn();
-  return read(answer.status, await answer.text());
 }
 
-function read(status, text) {
-  let said = {};
+const signedOut = (url) => new URL(url, location).pathname === "/accounts/login/";
+
+// What was answered, from where. Throws a Problem for everything but JSON with a status of success.
+function read(status, text, url) {
+  if (signedOut(url)) {
+    location.assign(`/accounts/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
+    throw new Problem(SIGNED_OUT, 401);
+  }
+  let said = null;
   try { said = JSON.parse(text); } catch { /* a proxy's page, say */ }
-  if (status >= 200 && status < 300) return said;
-  if (status === 413) said = { code: "file_too_large", message: "The file is too large." };
-  if (status === 403 && !said.message) said = { message: "You may not do this here any more.", next: "Reload the page." };
-  throw new Problem(said, status);
+  if (status >= 200 && status < 300 && said) return said;
+  if (status === 413) said = { code: "file_too_large", message: "The file is too large.", next: "Choose a smaller one." };
+  if (status === 403 && !said) said = { code: "forbidden", message: "You may not do this here any more.", next: "Reload the page." };
+  throw new Problem(said || UNREADABLE, status);
 }
 
 // Sends a file with progress (0..1). `signal` stops it.
@@ -60,7 +83,7 @@ export function upload(path, file, name, progress, signal) {
     request.setRequestHeader("X-CSRFToken", token());
     request.upload.addEventListener("progress", (event) => { if (event.lengthComputable) progress(event.loaded / event.total); });
     request.addEventListener("load", () => {
-      try { done(read(request.status, request.responseText)); } catch (problem) { failed(problem); }
+      try { done(read(request.status, request.responseText, request.responseURL)); } catch (problem) { failed(problem); }
     });
     request.addEventListener("error", () => failed(new Problem(OFFLINE, 0)));
     request.addEventListener("abort", () => failed(new DOMException("stopped", "AbortError")));

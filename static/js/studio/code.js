@@ -7,6 +7,8 @@ export class Code {
     this.text = document.getElementById("code-text");
     this.tabs = this.dialog.querySelector('[data-part="tabs"]');
     this.needs = this.dialog.querySelector('[data-part="needs"]');
+    this.loading = this.dialog.querySelector('[data-part="loading"]');
+    this.looks = 0;
     this.dialog.querySelector('[data-do="close"]').addEventListener("click", () => this.dialog.close());
     this.tabs.addEventListener("keydown", (event) => this.keyed(event));
   }
@@ -17,14 +19,19 @@ export class Code {
     this.tabs.replaceChildren();
     this.text.textContent = "";
     this.needs.textContent = "";
+    this.loading.hidden = false;
     this.dialog.showModal();
+    const look = ++this.looks;
     try {
       const { examples } = await post(path, order);
+      if (look !== this.looks) return;
       for (const example of examples) this.tabs.append(this.tab(example));
       this.tabs.firstElementChild.click();
     } catch (problem) {
+      if (look !== this.looks) return;
       showProblem(error, problem);
     }
+    this.loading.hidden = true;
   }
 
   tab(example) {

@@ -1,6 +1,7 @@
 // The studio of one model: files and options in, a binding price, an order, and the video on its way.
-import { Problem, get, post, showProblem } from "./calls.js";
+import { Problem, bytes, post, showProblem } from "./calls.js";
 import { Code } from "./code.js";
+import { Draft, jobsOf } from "./draft.js";
 import { Options } from "./options.js";
 import { Picker } from "./picker.js";
 import { Picture } from "./picture.js";
@@ -13,6 +14,17 @@ const KINDS = { image: Picture, audio: Voice, video: Film };
 const QUOTE_PAUSE_MS = 250;
 // Quotes hold for a quarter of an hour.
 const QUOTE_AGAIN_MS = 10 * 60 * 1000;
+// How long an order may stay without an answer, and the pauses before it is asked for again.
+const ANSWER_MS = 30_000;
+const AGAIN_MS = 1000;
+const RAREST_MS = 15_000;
+const LONGEST_TURN_S = 120;
+const PREVIEW = "Free preview: our CPU engine moves the face. The model itself draws every frame anew.";
+const CHECKING = "No answer yet. Checking whether it was ordered…";
+const UNSURE = {
+  message: "It is not known whether this was ordered.", next: "Look among your jobs before you order it again.",
+  link: { href: "/jobs", text: "Your jobs" },
+};
 
 class Studio {
   constructor(root) {
@@ -32,14 +44,18 @@ class Studio {
     this.picker = new Picker(this);
     this.code = new Code();
     this.together = new Together(this.part("sync"));
+    this.ordered = new Set(); // files that an order of this page has
     this.slots = [...root.querySelectorAll(".slot")].map((element) => new (KINDS[element.dataset.kind] || Slot)(element, this));
     this.watches = [];
     this.offer = null;
+    this.refusal = null;
+    this.placing = null;
     this.asked = 0;
+    this.draft = new Draft(this);
     this.listen();
     // What was pressed before all of this was here would have been lost.
     for (const button of root.querySelectorAll("[data-later]")) button.disabled = false;
-    this.takeGiven();
+    this.draft.open();
     for (const slot of this.slots) slot.takeEarly();
     this.resume();
   }
@@ -65,13 +81,16 @@ class Studio {
     });
     this.button("samples")?.addEventListener("click", () => this.useSamples());
     this.button("preview")?.addEventListener("click", () => this.preview());
+    this.button("stop-asking").addEventListener("click", () => this.placing?.abort());
+    this.button("anew").addEventListener("click", () => this.draft.anew());
     this.button("code").addEventListener("click", () => this.code.open(`${this.base}/code`, this.order()));
     document.addEventListener("paste", (event) => {
       const file = [...event.clipboardData.files].find((found) => found.type.startsWith("image/"));
       if (file && this.picture) this.picture.take(file);
     });
     for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
-    window.addEventListener("online", () => this.changed());
+    window.addEventListener("online", () => { if (!this.offer) this.quote(); });
+    window.addEventListener("beforeunload", (event) => { if (this.unsure) event.preventDefault(); });
     window.addEventListener("focus", () => { if (this.offer && !this.offer.affordable) this.quote(); });
   }
 
@@ -105,24 +124,24 @@ class Studio {
     return Array.from({ length: count }, () => Math.floor(Math.random() * this.mostSeed));
   }
 
-  // The files of an earlier job, where the page was opened like it.
-  takeGiven() {
-    const given = JSON.parse(document.getElementById("given")?.textContent || "{}");
-    for (const slot of this.slots) if (given[slot.role]) slot.takeAsset(given[slot.role]);
-  }
-
   async useSamples() {
     const wanted = this.slots.filter((slot) => !slot.asset && !slot.busy && this.root.getAttribute(`data-sample-${slot.kind}`));
     await Promise.all(wanted.map(async (slot) => {
       const path = this.root.getAttribute(`data-sample-${slot.kind}`);
-      const bytes = await (await fetch(path)).blob();
-      await slot.take(new File([bytes], path.split("/").pop(), { type: bytes.type }));
+      try {
+        const sample = await bytes(path);
+        if (!slot.asset && !slot.busy) await slot.take(new File([sample], path.split("/").pop(), { type: sample.type }));
+      } catch (problem) {
+        slot.fail(problem);
+      }
     }));
   }
 
   // --- the price ---
 
   changed() {
+    this.draft.keep();
+    this.refusal = null;
     this.offer = null;
     this.asked += 1;
     clearTimeout(this.timer);
@@ -157,13 +176,14 @@ class Studio {
     this.part("total").textContent = offer ? (offer.total_micros ? offer.total : "Free") : "—";
     this.part("sum").textContent = offer ? sum(offer, many) : this.complete ? "" : this.missing();
     const button = this.part("generate");
-    button.disabled = !offer || !offer.affordable;
+    button.disabled = !offer || !offer.affordable || Boolean(this.placing);
     button.textContent = offer ? `Generate${many > 1 ? ` ${many} videos` : ""} · ${offer.total_micros ? offer.total : "free"}` : "Generate";
     const preview = this.button("preview");
-    if (preview) preview.disabled = !this.slots.every((slot) => !slot.busy && (slot.asset || !slot.required));
-    const atField = this.options.blame(problem);
+    if (preview) preview.disabled = Boolean(this.placing) || !this.slots.every((slot) => !slot.busy && (slot.asset || !slot.required));
+    const told = problem || this.refusal;
+    const atField = this.options.blame(told);
     const poor = offer && !offer.affordable ? new Problem(offer, 402) : null;
-    showProblem(this.part("problem"), atField ? null : problem || poor);
+    showProblem(this.part("problem"), atField ? null : told || poor);
   }
 
   missing() {
@@ -178,66 +198,106 @@ class Studio {
 
   async generate() {
     const { offer } = this;
-    if (!offer || !offer.affordable) return;
+    if (!offer?.affordable || this.placing) return;
     const { order, seeds, quotes } = offer;
-    const [voice, still] = [this.voice?.asset?.url || "", this.picture?.asset?.url || ""];
-    this.clear();
-    const watches = seeds.map((seed, index) => this.watch({ voice, still, label: seeds.length > 1 ? `Variant ${index + 1}, seed ${seed}` : "" }));
-    watches[0].element.focus({ preventScroll: true });
-    if (matchMedia("(max-width: 59.99rem)").matches) watches[0].element.scrollIntoView({ block: "start", behavior: "smooth" });
-    // The next press of the button is an order of its own.
-    this.changed();
-    for (const [index, watch] of watches.entries()) {
-      const body = { ...order, quote: quotes[index], key: crypto.randomUUID?.() || String(Math.random()) };
-      if (seeds[index] != null) body.seed = seeds[index];
-      if (!await this.start(watch, this.base, body)) break;
-      if (!index) history.replaceState(null, "", `?job=${watch.state.id}`);
-    }
-    for (const watch of watches) if (!watch.state) watch.refused(null);
-  }
-
-  // Sends an order; where the organization starts many at once its turn comes a little later.
-  async start(watch, base, body) {
-    for (;;) {
-      try {
-        watch.follow(await post(`${base}/jobs`, body));
-        return true;
-      } catch (problem) {
-        if (problem.status === 429 && this.watches.length > 1 && problem.retryAfter <= 120) {
-          watch.waiting(`Your plan starts no more this minute: next in ${problem.retryAfter} s`);
-          await new Promise((done) => { setTimeout(done, problem.retryAfter * 1000 + 200); });
-          continue;
-        }
-        watch.refused(problem);
-        return false;
-      }
-    }
+    await this.place(seeds.map((seed, index) => ({
+      base: this.base,
+      body: { ...order, quote: quotes[index], ...(seed == null ? {} : { seed }) },
+      label: seeds.length > 1 ? variant(index, seed) : "",
+    })));
   }
 
   async preview() {
-    const button = this.button("preview");
-    button.disabled = true;
-    this.clear();
-    const watch = this.watch({ label: "Free preview: our CPU engine moves the face. The model itself draws every frame anew.", voice: this.voice.asset.url, still: this.picture.asset.url });
-    watch.waiting("Preparing the preview");
+    const { picture, voice } = this;
+    await this.place([{ base: this.root.dataset.preview, label: PREVIEW, body: { options: {} }, prepare: async () => {
+      const beginning = await voice.beginning(Number(this.root.dataset.previewSeconds));
+      return { [picture.role]: picture.asset.id, [voice.role]: beginning.id };
+    } }]);
+  }
+
+  // Places orders one after the other. What was shown makes room for the first that is taken.
+  async place(orders) {
+    this.placing = new AbortController();
+    this.changed();
+    let watches = [];
+    let refusal = null;
     try {
-      const beginning = await this.voice.beginning(Number(this.root.dataset.previewSeconds));
-      const inputs = { [this.picture.role]: this.picture.asset.id, [this.voice.role]: beginning.id };
-      await this.start(watch, this.root.dataset.preview, { inputs, options: {} });
+      for (const [index, { base, body, prepare }] of orders.entries()) {
+        if (prepare) {
+          this.tell("Preparing the preview…");
+          body.inputs = await prepare();
+        }
+        const state = await this.start(base, { ...body, key: newKey() }, orders.length > 1);
+        if (!index) {
+          this.clear();
+          watches = orders.map(({ label }) => this.watch(label));
+          this.lead(watches[0].element);
+        }
+        watches[index].follow(state);
+        this.address();
+      }
     } catch (problem) {
-      watch.refused(problem);
+      refusal = problem;
     }
-    button.disabled = false;
+    this.tell("");
+    this.placing = null;
+    for (const watch of watches) {
+      if (watch.state) continue;
+      watch.refused(refusal);
+      refusal = null;
+    }
+    this.refusal = refusal;
+    this.draw();
+    if (!this.offer) this.quote();
+  }
+
+  // The state of the ordered job. An order whose answer was lost is repeated under its key, which orders once. Of several
+  // those that the plan does not start at once take their turn a little later.
+  async start(base, body, several) {
+    for (const id of Object.values(body.inputs)) this.ordered.add(id);
+    const { signal } = this.placing;
+    this.unsure = false;
+    try {
+      for (let tries = 0; ; tries += 1) {
+        this.tell(this.unsure ? CHECKING : "Sending the order…", this.unsure);
+        try {
+          return await post(`${base}/jobs`, body, { signal: within(ANSWER_MS, signal) });
+        } catch (problem) {
+          const turn = several && problem.status === 429 && problem.retryAfter <= LONGEST_TURN_S;
+          if (problem.sure && !turn) throw problem;
+          this.unsure = this.unsure || !turn;
+          this.tell(turn ? `Your plan starts no more this minute: next in ${problem.retryAfter} s` : CHECKING, true);
+          await rest(turn ? problem.retryAfter * 1000 + 200 : Math.min(AGAIN_MS * 2 ** tries, RAREST_MS), signal);
+          if (signal.aborted) throw this.unsure ? new Problem(UNSURE, 0) : problem;
+        }
+      }
+    } finally {
+      this.unsure = false;
+    }
+  }
+
+  // How the order stands, and a way to leave it at that.
+  tell(words, stoppable = false) {
+    this.part("asking").hidden = !words;
+    this.part("asking-text").textContent = words;
+    this.button("stop-asking").hidden = !stoppable;
+  }
+
+  lead(element) {
+    // Whoever writes meanwhile goes on writing.
+    if (!document.activeElement?.matches("input, textarea, select")) element.focus({ preventScroll: true });
+    if (matchMedia("(max-width: 59.99rem)").matches) element.scrollIntoView({ block: "start", behavior: "smooth" });
   }
 
   clear() {
+    for (const watch of this.watches) watch.close();
     this.watches = [];
     this.part("watches").replaceChildren();
     this.together.of([]);
   }
 
-  watch(options) {
-    const watch = new Watch(this.jobs, options);
+  watch(label) {
+    const watch = new Watch(this.jobs, label);
     this.watches.push(watch);
     this.part("idle").hidden = true;
     this.part("watches").append(watch.element);
@@ -251,15 +311,42 @@ class Studio {
     if (this.watches.length > 1) this.together.of(done.map((watch) => watch.video));
   }
 
-  // The page was left and opened again while a job was on its way.
-  async resume() {
-    const id = new URLSearchParams(location.search).get("job");
-    if (!id || !/^[0-9a-f-]{36}$/.test(id)) return;
-    try {
-      const state = await get(`${this.jobs}${id}`);
-      this.watch({}).follow(state);
-    } catch { /* deleted meanwhile, or another organization's: the page is empty */ }
+  // Who comes back finds all of them.
+  address() {
+    const ids = this.watches.filter((watch) => watch.state).map((watch) => `job=${watch.state.id}`);
+    history.replaceState(null, "", `?${ids.join("&")}`);
+    this.draft.keep();
   }
+
+  // The page was left and opened again while jobs were on their way.
+  resume() {
+    const ids = jobsOf(location.search);
+    for (const [index, id] of ids.entries()) {
+      const watch = this.watch("");
+      watch.waiting("Looking for it");
+      watch.addEventListener("begun", () => {
+        const preview = this.root.dataset.preview?.endsWith(`/${watch.state.model}`);
+        watch.name(preview ? PREVIEW : ids.length > 1 ? variant(index, watch.state.seed) : "");
+      });
+      watch.look(id);
+    }
+  }
+}
+
+const variant = (index, seed) => `Variant ${index + 1}, seed ${seed}`;
+
+const newKey = () => crypto.randomUUID?.() || String(Math.random());
+
+// Ends with the signal, or after so many milliseconds as if the line were cut.
+const within = (ms, signal) => (AbortSignal.any ? AbortSignal.any([signal, AbortSignal.timeout(ms)]) : signal);
+
+// A pause that ends early when the line is back, or by the signal.
+function rest(ms, signal) {
+  return new Promise((done) => {
+    setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+    window.addEventListener("online", done, { once: true });
+  });
 }
 
 function sum(offer, many) {

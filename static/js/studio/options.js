@@ -3,6 +3,27 @@
 export class Options {
   constructor(form) {
     this.fields = [...form.querySelectorAll("[data-option]")];
+    this.controls = [...form.querySelectorAll("[data-field] :is(input, select, textarea), [name=variants]")];
+    this.first = this.raw();
+  }
+
+  // What stands in the form, by the controls' names: for a draft.
+  raw() {
+    const chosen = this.controls.filter((control) => control.type !== "radio" || control.checked);
+    return Object.fromEntries(chosen.map((control) => [control.name || control.id, control.value]));
+  }
+
+  get usual() { return JSON.stringify(this.raw()) === JSON.stringify(this.first); }
+
+  // Puts a draft back; what differs from how the page came is shown.
+  put(raw) {
+    for (const control of this.controls) {
+      const name = control.name || control.id;
+      if (!(name in raw) || raw[name] === this.first[name]) continue;
+      if (control.type !== "radio") control.value = raw[name];
+      else if (control.value === raw[name]) control.checked = true;
+      control.closest("details")?.setAttribute("open", "");
+    }
   }
 
   // name to value

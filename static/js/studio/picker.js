@@ -4,6 +4,7 @@ import { get, showProblem } from "./calls.js";
 export class Picker {
   constructor(studio) {
     this.studio = studio;
+    this.looks = 0;
     this.dialog = document.getElementById("picker");
     this.part = (name) => this.dialog.querySelector(`[data-part="${name}"]`);
     this.dialog.querySelector('[data-do="close"]').addEventListener("click", () => this.dialog.close());
@@ -22,18 +23,23 @@ export class Picker {
 
   async load() {
     const error = this.dialog.querySelector("[data-error]");
+    const look = ++this.looks;
     showProblem(error, null);
     this.more.hidden = true;
+    this.part("loading").hidden = false;
     try {
       const page = await get(`${this.studio.files}?kind=${this.slot.kind}${this.next ? `&before=${this.next}` : ""}`);
+      if (look !== this.looks) return;
       for (const file of page.files) this.part("files").append(this.entry(file));
       this.next = page.next;
       this.more.hidden = !page.next;
       this.part("none").hidden = this.part("files").childElementCount > 0;
     } catch (problem) {
+      if (look !== this.looks) return;
       showProblem(error, problem);
       this.more.hidden = false;
     }
+    this.part("loading").hidden = true;
   }
 
   entry(file) {

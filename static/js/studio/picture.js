@@ -1,6 +1,6 @@
 // The picture: shown, looked at by the detector, cropped. The crop is cut out here and uploaded as a picture of its own,
 // so that what is shown, what is looked at and what is filmed are one and the same.
-import { Problem, post } from "./calls.js";
+import { Problem, bytes, post } from "./calls.js";
 import { Slot } from "./slot.js";
 
 const STEP = 0.02;
@@ -17,22 +17,20 @@ export class Picture extends Slot {
     this.listenCrop();
   }
 
-  async look(file, asset) {
+  async look(file, asset, stopper) {
     if (asset.kind !== "image") throw new Problem({ message: "This is not a picture.", next: "Choose a JPEG, PNG or WebP." });
+    const blob = file || await bytes(`${this.studio.files}/${asset.id}`, stopper.signal);
+    const image = this.part("picture");
     this.original = asset;
     this.box = { ...WHOLE };
     this.cropping(false);
-    const image = this.part("picture");
     if (this.url) URL.revokeObjectURL(this.url);
-    const bytes = file || await (await fetch(`${this.studio.files}/${asset.id}`)).blob();
-    this.url = URL.createObjectURL(bytes);
+    this.url = URL.createObjectURL(blob);
     image.src = this.url;
-    try {
-      await image.decode();
-      this.button("crop").hidden = false;
-    } catch {
-      image.src = asset.url; // a kind of picture that this browser cannot cut
-    }
+    const cuttable = await image.decode().then(() => true, () => false);
+    stopper.signal.throwIfAborted();
+    this.button("crop").hidden = !cuttable;
+    if (!cuttable) image.src = asset.url; // a kind of picture that this browser cannot cut
     this.judge();
   }
 
@@ -167,22 +165,19 @@ export class Picture extends Slot {
     this.pending = false;
     const { x, y, w, h } = this.box;
     this.fail(null);
+    const stopper = this.begin();
     try {
-      if (near(w, 1) && near(h, 1)) this.asset = this.original;
-      else this.asset = await this.sendQuietly(await cutOut(this.part("picture"), x, y, w, h));
+      if (near(w, 1) && near(h, 1)) {
+        this.asset = this.original;
+        this.replace(null);
+      } else this.asset = await this.sendPart(await cutOut(this.part("picture"), x, y, w, h), "crop.jpg", stopper);
     } catch (problem) {
-      if (problem.name === "AbortError") return;
-      this.fail(problem);
+      if (this.stopper !== stopper) return;
+      if (problem.name !== "AbortError") this.fail(problem);
     }
+    this.end(stopper);
     this.changed();
     this.judge();
-  }
-
-  // The picture stays in view while its part goes up.
-  async sendQuietly(blob) {
-    const sent = this.send(blob, "crop.jpg");
-    this.show("filled");
-    return sent;
   }
 
   remove() {

@@ -1,5 +1,5 @@
 // A place for one file: chosen, dropped, pasted, picked or recorded, then uploaded. Kinds add what they show.
-import { Problem, showProblem, upload } from "./calls.js";
+import { Problem, discard, showProblem, upload } from "./calls.js";
 
 export class Slot extends EventTarget {
   constructor(element, studio) {
@@ -12,6 +12,8 @@ export class Slot extends EventTarget {
     this.maxSeconds = Number(element.dataset.maxMs) / 1000 || Infinity;
     this.noun = element.querySelector("h2").firstChild.textContent.trim().toLowerCase();
     this.asset = null;
+    this.coming = null; // a file that is here already and being fetched
+    this.derived = null; // the part that was cut out of the file last
     this.stopper = null;
     this.listen();
   }
@@ -76,43 +78,75 @@ export class Slot extends EventTarget {
 
   // A file that is here already.
   async takeAsset(asset) {
-    this.stopper?.abort();
     this.fail(null);
     await this.bring(null, asset);
   }
 
   // Shows the file, uploads what is new, and tells the studio. `asset` is given for one that is here already.
+  // Whichever was chosen last is the one that stays.
   async bring(file, asset = null) {
+    const stopper = this.begin();
+    this.replace(null);
     this.asset = null;
+    this.coming = asset;
+    this.wait(Boolean(file));
     try {
-      this.asset = asset || await this.send(file, file.name || this.noun);
-      await this.look(file, this.asset);
+      const found = asset || await this.send(file, file.name || this.noun, stopper);
+      this.asset = found;
+      await this.look(file, found, stopper);
+      stopper.signal.throwIfAborted();
       this.show("filled");
     } catch (problem) {
+      if (this.stopper !== stopper) return; // another came meanwhile
       this.asset = null;
       this.show("empty");
       if (problem.name !== "AbortError") this.fail(problem);
     }
+    this.coming = null;
+    this.end(stopper);
     this.changed();
   }
 
-  async send(file, name) {
-    const stopper = new AbortController();
+  // What is under way stops for what comes now.
+  begin() {
+    this.stopper?.abort();
+    this.stopper = new AbortController();
+    return this.stopper;
+  }
+
+  end(stopper) {
+    if (this.stopper === stopper) this.stopper = null;
+  }
+
+  wait(uploading) {
     const bar = this.element.querySelector('[data-state="busy"] progress');
-    const words = this.part("doing");
-    this.stopper = stopper;
-    words.textContent = "Uploading…";
-    bar.value = 0;
+    if (uploading) bar.value = 0;
+    else bar.removeAttribute("value");
+    this.part("doing").textContent = uploading ? "Uploading…" : "Fetching the file…";
+    this.button("stop").textContent = uploading ? "Cancel the upload" : "Cancel";
     this.show("busy");
     this.changed();
-    try {
-      return await upload(this.studio.files, file, name, (share) => {
-        bar.value = share * 100;
-        if (share === 1) words.textContent = "Looking into it…";
-      }, stopper.signal);
-    } finally {
-      if (this.stopper === stopper) this.stopper = null;
-    }
+  }
+
+  send(file, name, stopper) {
+    return upload(this.studio.files, file, name, (share) => {
+      this.element.querySelector('[data-state="busy"] progress').value = share * 100;
+      if (share === 1) this.part("doing").textContent = "Looking into it…";
+    }, stopper.signal);
+  }
+
+  // A part that was cut out of the file, which stays in view meanwhile.
+  async sendPart(blob, name, stopper) {
+    this.changed();
+    const asset = await this.send(blob, name, stopper);
+    this.replace(asset);
+    return asset;
+  }
+
+  // One part at a time is kept, and those that were ordered.
+  replace(asset) {
+    if (this.derived && !this.studio.ordered.has(this.derived.id)) discard(`${this.studio.files}/${this.derived.id}`);
+    this.derived = asset;
   }
 
   // What is seen of it; of each kind its own.
@@ -120,7 +154,10 @@ export class Slot extends EventTarget {
 
   remove() {
     this.stopper?.abort();
+    this.stopper = null;
+    this.replace(null);
     this.asset = null;
+    this.coming = null;
     this.fail(null);
     this.show("empty");
     this.changed();

@@ -1,5 +1,5 @@
 // The voice: its wave, trimmed by two sliders, heard, recorded. What is trimmed or recorded goes up as WAV.
-import { Problem, clock, upload } from "./calls.js";
+import { Problem, bytes, clock } from "./calls.js";
 import { Slot } from "./slot.js";
 import { decode, peaks, wav } from "./wav.js";
 
@@ -30,17 +30,15 @@ export class Voice extends Slot {
 
   get to() { return Number(this.part("to").value); }
 
-  async look(file, asset) {
+  async look(file, asset, stopper) {
     if (asset.kind !== "audio" && asset.kind !== "video") throw new Problem({ message: "This is not a recording.", next: "Choose a WAV, MP3, M4A or the like." });
+    const blob = file || await bytes(`${this.studio.files}/${asset.id}`, stopper.signal);
+    const sound = await decode(blob).catch(() => null); // a kind of sound that this browser cannot read: used as it is
+    stopper.signal.throwIfAborted();
+    this.sound = sound;
     this.original = asset;
-    const bytes = file || await (await fetch(`${this.studio.files}/${asset.id}`)).blob();
-    try {
-      this.sound = await decode(bytes);
-    } catch {
-      this.sound = null; // a kind of sound that this browser cannot read: used as it is
-    }
     if (this.url) URL.revokeObjectURL(this.url);
-    this.url = URL.createObjectURL(bytes);
+    this.url = URL.createObjectURL(blob);
     this.player.src = this.url;
     const seconds = this.sound ? this.sound.duration : asset.duration_ms / 1000;
     const whole = Math.min(seconds, this.maxSeconds);
@@ -53,7 +51,7 @@ export class Voice extends Slot {
     if (this.sound && whole < seconds) this.part("to").value = Math.floor(whole * 10) / 10;
     this.draw();
     if (this.sound && (whole < seconds || asset.kind === "video")) {
-      await this.cut();
+      await this.cut(stopper);
       if (whole < seconds) this.part("note").textContent = `Only ${clock(this.maxSeconds)} fit: move the beginning to choose which.`;
     }
   }
@@ -89,28 +87,35 @@ export class Voice extends Slot {
   async trim() {
     this.pending = false;
     this.fail(null);
+    const stopper = this.begin();
     try {
-      if (this.trimmed) await this.cut();
-      else this.asset = this.original;
+      if (this.trimmed) await this.cut(stopper);
+      else {
+        this.asset = this.original;
+        this.replace(null);
+      }
     } catch (problem) {
-      if (problem.name === "AbortError") return;
+      if (this.stopper !== stopper) return;
       this.asset = null;
-      this.fail(problem);
+      if (problem.name !== "AbortError") this.fail(problem);
     }
+    this.end(stopper);
     this.changed();
   }
 
-  async cut() {
-    this.stopper?.abort();
-    const sent = this.send(wav(this.sound, this.from, this.to), "voice.wav");
+  async cut(stopper) {
     this.show("filled");
-    this.asset = await sent;
+    this.asset = await this.sendPart(wav(this.sound, this.from, this.to), "voice.wav", stopper);
   }
 
-  // The first seconds alone, for a preview; as it is where it is no longer.
+  // The first seconds alone, for a preview; as it is where it is no longer. Asked for again, it is there.
   async beginning(seconds) {
     if (!this.sound || this.to - this.from <= seconds) return this.asset;
-    return upload(this.studio.files, wav(this.sound, this.from, this.from + seconds), "beginning.wav", () => {}, new AbortController().signal);
+    if (this.begun?.of !== this.asset) {
+      const blob = wav(this.sound, this.from, this.from + seconds);
+      this.begun = { of: this.asset, file: await this.send(blob, "beginning.wav", new AbortController()) };
+    }
+    return this.begun.file;
   }
 
   hear() {
@@ -151,33 +156,38 @@ export class Voice extends Slot {
 
   async record() {
     this.fail(null);
-    let stream;
+    let stream = null;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      this.recordFrom(stream);
     } catch {
+      for (const track of stream?.getTracks() || []) track.stop();
       this.fail(new Problem({ message: "The microphone cannot be used.", next: "Allow it for this page in your browser, or choose a file." }));
-      return;
     }
+  }
+
+  recordFrom(stream) {
     const pieces = [];
-    this.discarded = false;
-    this.recorder = new MediaRecorder(stream);
-    const began = performance.now();
-    const tick = setInterval(() => {
-      const seconds = (performance.now() - began) / 1000;
-      this.part("clock").textContent = clock(seconds);
-      if (seconds >= this.maxSeconds) this.recorder.stop();
-    }, 200);
-    this.recorder.addEventListener("dataavailable", (event) => pieces.push(event.data));
-    this.recorder.addEventListener("stop", async () => {
+    const recorder = new MediaRecorder(stream);
+    recorder.addEventListener("dataavailable", (event) => pieces.push(event.data));
+    recorder.addEventListener("stop", async () => {
       clearInterval(tick);
       for (const track of stream.getTracks()) track.stop();
       if (this.discarded) {
         this.show("empty");
         return;
       }
-      await this.recorded(new Blob(pieces, { type: this.recorder.mimeType }));
+      await this.recorded(new Blob(pieces, { type: recorder.mimeType }));
     });
-    this.recorder.start();
+    recorder.start();
+    const began = performance.now();
+    const tick = setInterval(() => {
+      const seconds = (performance.now() - began) / 1000;
+      this.part("clock").textContent = clock(seconds);
+      if (seconds >= this.maxSeconds) recorder.stop();
+    }, 200);
+    this.discarded = false;
+    this.recorder = recorder;
     this.show("recording");
     this.button("finish").focus();
   }

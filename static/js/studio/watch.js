@@ -2,10 +2,14 @@
 import { Problem, get, left, post, showProblem } from "./calls.js";
 import { Reel } from "./reel.js";
 
-const AGAIN_MS = 3000;
+const AGAIN_MS = 2000;
+const RAREST_MS = 60_000;
+// A page that nobody looks at keeps its connections so long: a browser has six of them for all its pages here.
+const UNSEEN_MS = 30_000;
+const GONE = { message: "This video is not here any more.", next: "It was deleted, or belongs to another organization of yours." };
 
 export class Watch extends EventTarget {
-  constructor(jobs, { label = "", voice = "", still = "" } = {}) {
+  constructor(jobs, label = "") {
     super();
     this.jobs = jobs;
     this.element = document.getElementById("watch").content.firstElementChild.cloneNode(true);
@@ -13,10 +17,11 @@ export class Watch extends EventTarget {
     this.button = (name) => this.element.querySelector(`[data-do="${name}"]`);
     this.video = this.element.querySelector("video");
     this.bar = this.element.querySelector("progress");
-    this.reel = new Reel(this.video, voice, (index) => `${this.jobs}${this.state.id}/clips/${index}`, (words) => { this.part("wait-text").textContent = words; });
+    this.reel = new Reel(this.video, (index) => `${this.jobs}${this.state.id}/clips/${index}`, (words) => { this.part("wait-text").textContent = words; });
     this.state = null;
-    this.part("still").hidden = !still;
-    if (still) this.part("still").src = still;
+    this.failed = 0;
+    this.unseen = () => this.turned();
+    document.addEventListener("visibilitychange", this.unseen);
     this.name(label);
     this.button("cancel").addEventListener("click", () => this.cancel());
     this.button("clips").addEventListener("click", () => {
@@ -29,37 +34,95 @@ export class Watch extends EventTarget {
     this.part("label").textContent = label;
   }
 
-  // --- before the job exists ---
+  // --- without a job ---
 
   waiting(words) {
     this.part("word").textContent = words;
   }
 
-  refused(problem) {
+  refused(problem, word = "Not started") {
+    this.close();
     this.part("word").className = "badge bad";
-    this.part("word").textContent = "Not started";
+    this.part("word").textContent = word;
     this.bar.classList.add("done");
     this.button("cancel").hidden = true;
+    this.button("clips").hidden = true;
     showProblem(this.part("error"), problem);
   }
 
   // --- live ---
 
   follow(state) {
+    this.id = state.id;
     this.draw(state);
-    if (state.final) return;
+    if (state.final || this.closed) return;
     this.stream = new EventSource(`${this.jobs}${state.id}/events`);
     this.stream.addEventListener("message", (event) => {
-      this.offline(false);
+      this.heard();
       this.draw(JSON.parse(event.data));
     });
-    // The browser comes back by itself unless it was sent away for good.
-    this.stream.addEventListener("error", () => {
-      this.offline(!navigator.onLine);
-      if (this.stream.readyState !== EventSource.CLOSED || this.state.final) return;
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.follow(this.state), AGAIN_MS);
-    });
+    this.stream.addEventListener("error", () => this.broken());
+  }
+
+  heard() {
+    this.failed = 0;
+    this.offline(false);
+  }
+
+  // The browser comes back by itself once; from then on it is asked for the reason, ever more rarely.
+  broken() {
+    if (this.state.final) return;
+    if (!this.failed && this.stream.readyState !== EventSource.CLOSED) {
+      this.failed = 1;
+      return;
+    }
+    this.rest();
+    this.again();
+  }
+
+  again() {
+    this.failed += 1;
+    this.offline(this.failed > 1);
+    this.timer = setTimeout(() => this.look(this.id), Math.min(AGAIN_MS * 2 ** (this.failed - 1), RAREST_MS));
+  }
+
+  // Finds the job, wherever it stands, and follows it.
+  async look(id) {
+    this.id = id;
+    clearTimeout(this.timer);
+    try {
+      const state = await get(`${this.jobs}${id}`);
+      this.heard();
+      if (!this.closed) this.follow(state);
+    } catch (problem) {
+      if (this.closed) return;
+      if (!problem.sure || problem.status === 429) this.again();
+      else if (problem.status === 404) this.refused(new Problem(GONE, 404), "Gone");
+      else this.refused(problem, "Not shown");
+    }
+  }
+
+  // Nobody looks, or somebody does again.
+  turned() {
+    clearTimeout(this.leave);
+    if (document.hidden) this.leave = setTimeout(() => this.rest(), UNSEEN_MS);
+    else if (this.id && !this.state?.final && !this.stream) this.look(this.id);
+  }
+
+  rest() {
+    clearTimeout(this.timer);
+    this.stream?.close();
+    this.stream = null;
+  }
+
+  // Out of the page: nothing is asked, and nothing heard, any more.
+  close() {
+    this.closed = true;
+    this.rest();
+    if (this.failed) this.heard();
+    clearTimeout(this.leave);
+    document.removeEventListener("visibilitychange", this.unseen);
+    this.reel.stop();
   }
 
   offline(is) { document.getElementById("offline").hidden = !is; }
@@ -67,6 +130,7 @@ export class Watch extends EventTarget {
   draw(state) {
     const before = this.state;
     this.state = state;
+    if (!before) this.begun(state);
     this.part("word").textContent = state.word;
     this.part("word").className = `badge ${state.tone}`;
     this.part("price").textContent = state.final ? state.charged : state.price;
@@ -80,6 +144,15 @@ export class Watch extends EventTarget {
     if (state.final) this.end(state);
   }
 
+  // What went into it, and what it is.
+  begun(state) {
+    const { voice, still } = state;
+    this.part("still").hidden = !still;
+    if (still) this.part("still").src = still;
+    if (voice && !state.final) this.reel.hear(voice);
+    this.dispatchEvent(new Event("begun"));
+  }
+
   ready(state) {
     this.reel.ready(state.ready);
     if (this.button("clips").hidden) {
@@ -89,7 +162,7 @@ export class Watch extends EventTarget {
   }
 
   end(state) {
-    this.stream?.close();
+    this.rest();
     this.bar.value = 100;
     this.bar.classList.add("done");
     this.button("clips").hidden = true;
