@@ -326,4 +326,4 @@ def test_the_studio_is_light(person, live_stack):
         sizes.clear()
         person.goto(live_stack.url + path, wait_until="networkidle")
         assert min(sizes.values()) > 0, sizes
-        assert 30_000 < sum(sizes.values()) <= 150_000, sizes
+        assert 20_000 < sum(sizes.values()) <= 150_000, sizes
