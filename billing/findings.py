@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -28,3 +29,6 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.what}: {self.subject} should be {self.expected}, is {self.found}"
+
+
+Rule = Callable[[Span], Iterable[Finding]]

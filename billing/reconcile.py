@@ -1,12 +1,4 @@
-"""Holds the books, Stripe and the jobs against each other, by seven rules; what differs is a row until it is mended.
-
-    R1  every balance is the fold of its transfers
-    R2  the hold of every job that is over is its capture and its release
-    R3  use in the outbox is what the meters counted, by customer and hour
-    R4  payments, refunds and disputes at Stripe are top-ups and reversals in the books
-    R5  lines of invoices are what the books say, within a cent
-    R6  what providers made is what was captured
-    R7  no event that Stripe could not deliver is missing
+"""Holds the books, Stripe and the jobs against each other, by seven RULES; what differs is a row until it is mended.
 
 Nothing is repaired here: correcting is a person's decision. R1, R2, R6 and the books' own side of R4 need no Stripe. What
 jobs and providers say comes in from above (`Rule`), since billing knows neither.
@@ -15,36 +7,42 @@ jobs and providers say comes in from above (`Rule`), since billing knows neither
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from billing import gateway, reconcile_books, reconcile_stripe
 from billing.control_models import Difference, Reconciliation
 from billing.errors import GatewayError
-from billing.findings import Finding, Span
+from billing.findings import Finding, Rule, Span
 
 log = logging.getLogger(__name__)
 
-Rule = Callable[[Span], Iterable[Finding]]
 WINDOW = timedelta(days=30)
 # News of what happened a moment ago may still be on their way.
 SETTLED = timedelta(hours=1)
-RULES = ("R1", "R2", "R3", "R4", "R5", "R6", "R7")
+# What each compares, as operators read it.
+RULES = {
+    "R1": "Every balance, key's spend, month and day of use is the fold of its transfers and holds.",
+    "R2": "The hold of every job that is over is its capture and its release, and what the job says it was charged.",
+    "R3": "Use in the outbox is what the meters counted, by customer and hour, and all of it has left.",
+    "R4": "Payments, refunds and disputes at Stripe are top-ups and reversals in the books.",
+    "R5": "Lines of invoices are what the books say, within a cent, and none is missing.",
+    "R6": "What providers made is what was captured, in films and milliseconds; what they took is what margins count.",
+    "R7": "No event that Stripe could not deliver is missing, and none was given up.",
+}
+# So many runs are looked back for the last that went through a rule.
+LOOK_BACK = 30
 STRIPE: dict[str, Rule] = {
     "R3": reconcile_stripe.meters,
     "R4": reconcile_stripe.payments,
     "R5": reconcile_stripe.invoices,
     "R7": reconcile_stripe.events,
-}
-BOOKS: dict[str, Rule] = {
-    "R1": reconcile_books.balances,
-    "R2": reconcile_books.holds,
-    "R4": reconcile_books.credits_,
 }
 
 
@@ -53,8 +51,9 @@ def run(others: Mapping[str, Rule], *, settled: timedelta = SETTLED) -> Reconcil
     report = Reconciliation.objects.create()
     now = timezone.now()
     span = Span(since=now - WINDOW, until=now - settled)
+    sides = (reconcile_books.rules(), others)
     for rule in RULES:
-        reason = _go_through(rule, span, others)
+        reason = _go_through(rule, span, sides)
         if reason:
             report.skipped[rule] = reason
     report.differences = Difference.objects.filter(resolved_at=None).count()
@@ -63,9 +62,9 @@ def run(others: Mapping[str, Rule], *, settled: timedelta = SETTLED) -> Reconcil
     return report
 
 
-def _go_through(rule: str, span: Span, others: Mapping[str, Rule]) -> str:
+def _go_through(rule: str, span: Span, sides: Iterable[Mapping[str, Rule]]) -> str:
     """Why the rule, or its part at Stripe, could not be gone through; nothing if it was."""
-    local = [side[rule] for side in (BOOKS, others) if rule in side]
+    local = [side[rule] for side in sides if rule in side]
     found = [finding for side in local for finding in side(span)]
     reason = ""
     if rule in STRIPE:
@@ -119,6 +118,37 @@ def _seen_again(known: Difference, now: Difference) -> None:
         last_seen_at=Now(),
         resolved_at=None,
     )
+
+
+@dataclass(frozen=True)
+class State:
+    """How a rule stands: `gone_through` is when the last run that did all of it began.
+
+    `left_out` says why the last run did not.
+    """
+
+    rule: str
+    compares: str
+    gone_through: datetime | None
+    left_out: str
+    differences: int
+
+
+def states() -> list[State]:
+    """Of every rule. Two statements."""
+    runs = list(Reconciliation.objects.exclude(ended_at=None).order_by("-pk")[:LOOK_BACK])
+    open_ones = Difference.objects.filter(resolved_at=None).values_list("rule")
+    counts = dict(open_ones.annotate(n=Count("pk")).order_by())
+    return [
+        State(
+            rule,
+            compares,
+            next((run.started_at for run in runs if rule not in run.skipped), None),
+            str(runs[0].skipped.get(rule, "")) if runs else "",
+            counts.get(rule, 0),
+        )
+        for rule, compares in RULES.items()
+    ]
 
 
 def settle(difference: Difference) -> None:

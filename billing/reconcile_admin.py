@@ -15,6 +15,9 @@ from accounts.console import Page, ReadOnly, operator
 from billing import gateway, reconcile
 from billing.control_models import Difference, Reconciliation
 
+# Of these the books' own side needs no Stripe.
+HALF = {"R4"}
+
 
 class StillThere(admin.SimpleListFilter):
     title = "state"
@@ -42,6 +45,7 @@ class DifferenceAdmin(ReadOnly, Page[Difference]):
     ]
     list_filter = [StillThere, "rule"]
     search_fields = ["=job_id", "subject"]
+    list_before_template = "console/rules.html"
     show_full_result_count = False
     ordering = ["-resolved_at", "rule", "-id"]
     actions = ["resolve"]
@@ -56,9 +60,11 @@ class DifferenceAdmin(ReadOnly, Page[Difference]):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        shown = dict(extra_context or {})
         if request.method == "GET":
             _tell_of_last_run(request)
-        return super().changelist_view(request, extra_context)
+            shown["rules"] = _rules()
+        return super().changelist_view(request, shown)
 
     def has_resolve_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("billing.change_difference")
@@ -89,5 +95,31 @@ def _tell_of_last_run(request: HttpRequest) -> None:
             request, "Nothing has been compared yet: it is done each night, or by manage.py reconcile."
         )
         return
-    left_out = "".join(f" {rule} was left out: {reason}" for rule, reason in sorted(last.skipped.items()))
-    messages.info(request, f"Last compared {last}.{left_out}")
+    if last.ended_at is None:
+        messages.warning(request, f"The run of {last} has not ended: it is under way, or broke off.")
+
+
+def _rules() -> dict[str, Any]:
+    """For the theme's table."""
+    return {
+        "headers": ["Rule", "What it compares", "Last gone through", "State", "Open differences"],
+        "rows": [
+            [
+                state.rule,
+                state.compares,
+                f"{state.gone_through:%Y-%m-%d %H:%M} UTC" if state.gone_through else "not lately",
+                _word(state),
+                f"{state.differences:,}",
+            ]
+            for state in reconcile.states()
+        ],
+    }
+
+
+def _word(state: reconcile.State) -> str:
+    if state.left_out:
+        part = "only the books' own side" if state.rule in HALF else "left out"
+        return f"{part}: {state.left_out}"
+    if state.gone_through is None:
+        return "not yet"
+    return "differs" if state.differences else "agrees"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Sum
 
@@ -31,6 +32,8 @@ HOUR = timedelta(hours=1)
 REPORTED_WITHIN = timedelta(hours=24)
 STUCK = [ReportState.STOPPED, ReportState.FAILED]
 ISSUED = ["open", "paid"]
+# Why Stripe made an invoice: only these are of a period whose use must be on them.
+MONTHLY = "subscription_cycle"
 
 
 def _at(found: gateway.Snapshot) -> datetime:
@@ -81,15 +84,20 @@ def _by_hour(whose: str, reports: Any, counted: dict[datetime, int]) -> Iterator
     for hour in sorted((sent.keys() | counted.keys()) - unsure):
         expected, found = sum(report.value for report in sent[hour]), counted.get(hour, 0)
         if expected != found:
-            missing = [report.job_id for report in sent[hour] if report.value == expected - found]
             yield Finding(
                 "units of an hour at the meter",
                 f"{whose} {hour:%Y-%m-%d %H}h",
                 expected,
                 found,
-                job_id=missing[0] if len(missing) == 1 else None,
+                job_id=_job_of(sent[hour], expected - found),
                 at=hour,
             )
+
+
+def _job_of(reports: Sequence[UsageReport], missing: int) -> UUID | None:
+    """The job that it is about, where that is known: the only one, or the only one with what is missing."""
+    about = reports if len(reports) == 1 else [report for report in reports if report.value == missing]
+    return about[0].job_id if len(about) == 1 else None
 
 
 # --- R4 -------------------------------------------------------------------------------------------------------
@@ -152,10 +160,18 @@ def invoices(span: Span) -> Iterator[Finding]:
     rates = {rate.price: rate for rate in RateClass.objects.all()}
     issued = Invoice.objects.filter(status__in=ISSUED, created_at__gte=span.since, created_at__lte=span.until)
     for invoice in issued:
+        there = set()
         for line in gateway.invoice_lines(invoice.number):
             rate = rates.get(_price_of(line))
             if rate:
-                yield from _metered_line(invoice, line, rate)
+                there.add(rate.event_name)
+                yield from _metered_line(invoice, rate, line["period"], int(line["amount"]))
+        wanting = [rate for rate in rates.values() if rate.event_name not in there]
+        found = gateway.invoice(invoice.number) if wanting else {}
+        if found.get("billing_reason") == MONTHLY:
+            period = {"start": found["period_start"], "end": found["period_end"]}
+            for rate in wanting:
+                yield from _metered_line(invoice, rate, period, 0)
 
 
 def _own_lines(customer: Customer, lines: Any, span: Span) -> Iterator[Finding]:
@@ -180,24 +196,29 @@ def _price_of(line: gateway.Snapshot) -> str:
     return str(details.get("price") or "")
 
 
-def _metered_line(invoice: Invoice, line: gateway.Snapshot, rate: RateClass) -> Iterator[Finding]:
-    period = [datetime.fromtimestamp(line["period"][end], tz=UTC) for end in ("start", "end")]
+def _metered_line(
+    invoice: Invoice, rate: RateClass, period: gateway.Snapshot, cents: int
+) -> Iterator[Finding]:
+    """What its line says of one rate, nothing where there is no line, against the use that the meter has counted."""
+    start, end = (datetime.fromtimestamp(period[end], tz=UTC) for end in ("start", "end"))
     reports = UsageReport.objects.filter(
         organization_id=invoice.organization_id,
         event_name=rate.event_name,
         state=ReportState.SENT,
-        created_at__gte=period[0],
-        created_at__lt=period[1],
+        created_at__gte=start,
+        created_at__lt=end,
     )
     units = reports.aggregate(units=Sum("value"))["units"] or 0
     price = 1 if rate.event_name == RateClass.MICRO_EVENT else rate.micros_per_unit
     expected = units * price // MICROS_PER_CENT
-    if abs(int(line["amount"]) - expected) > 1:
+    if abs(cents - expected) > 1:
+        missing = (expected - cents) * MICROS_PER_CENT // price
         yield Finding(
             "metered line of an invoice, cents",
             f"invoice {invoice.number} {rate.event_name}",
             expected,
-            int(line["amount"]),
+            cents,
+            job_id=_job_of(list(reports.filter(value=missing)[:2] or reports[:2]), missing),
             at=invoice.created_at,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from datetime import timedelta
 from io import StringIO
@@ -15,13 +16,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from billing import ledger
+from billing import ledger, ledger_check
 from billing.free import Terms
 from billing.models import (
     Account,
     Customer,
     Difference,
     FreeQuota,
+    Hold,
     Invoice,
     Limits,
     Reconciliation,
@@ -32,7 +34,7 @@ from billing.models import (
     UsageReport,
 )
 from billing.outbox import Use
-from jobs.models import Attempt, Job
+from jobs.models import Asset, Attempt, Job
 from jobs.submit import submit
 from tests.billing.conftest import hold
 from tests.jobs import drive
@@ -126,6 +128,27 @@ class TestLocalRules:
         assert of("R6") == [("R6", "1", "0")]
         assert Difference.objects.get().job_id == filmed.pk
 
+    def test_r6_more_seconds_than_were_quoted_or_filmed(self, stripe_off, filmed):
+        Hold.objects.filter(job_id=filmed.pk).update(billed_ms=5000)
+        Asset.objects.filter(job_id=filmed.pk, role="video").update(duration_ms=3000)
+        assert [found for found in of("R6") if found[0] == "R6"] == [
+            ("R6", "4000", "5000"),
+            ("R6", "4000", "3000"),
+        ]
+        assert set(Difference.objects.filter(rule="R6").values_list("job_id", flat=True)) == {filmed.pk}
+
+    def test_r6_what_a_provider_took_and_no_margin_counts(self, stripe_off, filmed):
+        assert of("R6") == []
+        Attempt.objects.filter(job=filmed).update(cost_micros=7)
+        assert of("R6") == [("R6", "7", "0")]
+
+    def test_the_books_are_checked_once_for_both_rules(self, stripe_off, filmed, monkeypatch):
+        checks = []
+        check = ledger_check.check
+        monkeypatch.setattr(ledger_check, "check", lambda: checks.append(1) or check())
+        compare()
+        assert len(checks) == 1
+
     def test_r6_a_free_video_needs_an_order_and_a_look_does_not(self, stripe_off, org):
         drive.fund(org)
         look = hold(org, "0.01", model="wan-2.2-s2v-detect")
@@ -142,7 +165,13 @@ class TestLocalRules:
         assert lines.count("skipped") == 4  # and of R4 the books' own side was gone through
         page = console.get("/console/billing/difference/").text
         assert "There are no keys for Stripe" in page
-        assert "R7 was left out" in page
+        rows = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+        today = f"{timezone.now():%Y-%m-%d}"
+        assert re.search(rf"R1 Every balance, [^.]+[.] {today} \d\d:\d\d UTC agrees 0", rows)
+        assert re.search(
+            r"R4 [^.]+[.] not lately only the books&#x27; own side: There are no keys for Stripe. 0", rows
+        )
+        assert re.search(r"R7 [^.]+[.] not lately left out: There are no keys for Stripe. 0", rows)
 
 
 class TestMeters:
@@ -219,6 +248,18 @@ class TestInvoices:
         invoice["lines"]["data"][0]["amount"] += 1
         assert of("R5") == [("R5", "21", "23")]
         assert Invoice.objects.get().number in Difference.objects.get(rule="R5").subject
+
+    def test_r5_a_metered_line_that_is_missing(self, account, postpaid):
+        job_id = used(postpaid, 7)
+        work()
+        invoice = stripes.close_period(account.world, Customer.objects.get().subscription)
+        account.tell()
+        assert of("R5") == []
+        invoice["lines"]["data"].clear()
+        assert of("R5") == [("R5", "21", "0")]
+        assert Difference.objects.get(rule="R5").job_id == job_id
+        invoice["billing_reason"] = "manual"  # which is of no period
+        assert of("R5") == []
 
     def test_r5_a_line_of_our_own(self, account, postpaid, settings):
         settings.STRIPE_COLLECTOR = "invoice_items"

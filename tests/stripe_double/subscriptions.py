@@ -273,8 +273,9 @@ def close_period(world: World, subscription_id: str, *, paid: bool = True) -> Ob
         total=total,
         amount_due=total,
         amount_remaining=total,
+        billing_reason="subscription_cycle",
         period_start=subscription["start_date"],
-        period_end=world.now,
+        period_end=world.now + 1,
     )
     invoice["total_excluding_tax"] = total
     for item in items:
