@@ -7,8 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import SignupForm
+from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from django.contrib import messages
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.http import HttpRequest
@@ -16,12 +19,40 @@ from django.utils import timezone
 
 from accounts import letters, members
 from accounts.errors import InvitationInvalid
-from accounts.models import User
+from accounts.models import Invitation, User
 from accounts.organizations import create_organization
 from accounts.seals import Seal
 
 INVITATION_SESSION_KEY = "invitation"
 SECOND_FACTORS = Seal(b"accounts.second_factor")
+NO_PLACE = (
+    "The invitation was not for {email}, or its time was over, so you did not join by it. "
+    "You have an organization of your own; to join, ask for an invitation to this address."
+)
+
+
+class EntranceForm(SignupForm):  # type: ignore[misc]  # allauth has no types
+    """Whoever comes by an invitation signs up with the address that it was sent to, and needs no organization."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.invitation = _waiting(context.request)
+        if self.invitation:
+            self.initial["email"] = self.invitation.email
+            self.fields["email"].disabled = True
+            self.fields["email"].help_text = "The invitation was sent to this address."
+            del self.fields["organization"]
+
+
+def _waiting(request: HttpRequest) -> Invitation | None:
+    """The invitation that was opened in this session and still works. `?without=invitation` lays it aside."""
+    if request.GET.get("without") == "invitation":
+        request.session.pop(INVITATION_SESSION_KEY, None)
+    token = request.session.get(INVITATION_SESSION_KEY)
+    try:
+        return members.invitation_for(token) if token else None
+    except InvitationInvalid:
+        return None
 
 
 class SignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
@@ -72,7 +103,7 @@ def _find_a_place(request: HttpRequest, user: User, organization_name: str) -> N
         try:
             members.accept(token, user)
         except InvitationInvalid:
-            pass
+            messages.warning(request, NO_PLACE.format(email=user.email))
         else:
             return
     create_organization(organization_name, user)

@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.address import client_address
 from accounts.errors import ScopeMissing
@@ -31,6 +33,7 @@ __all__ = [
     "memberships_of",
     "org_view",
     "require",
+    "signed_in",
 ]
 
 SESSION_KEY = "organization"
@@ -118,8 +121,29 @@ def org_view(*scopes: str) -> Callable[[OrgView[P]], PlainView[P]]:
     return wrap
 
 
+def signed_in(view: PlainView[P]) -> PlainView[P]:
+    """A view for whoever is signed in, of an organization or of none."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        return view(request, *args, **kwargs) if request.user.is_authenticated else _to_sign_in(request)
+
+    return guarded
+
+
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """A fragment moves the whole page: a followed redirect would put the sign-in form into a table."""
     if request.headers.get("HX-Request") == "true":
-        return HttpResponse(status=401, headers={"HX-Redirect": resolve_url(settings.LOGIN_URL)})
-    return redirect_to_login(request.get_full_path())
+        asked = urlencode({"next": _page_of(request, "HX-Current-URL")}, safe="/")
+        return HttpResponse(status=401, headers={"HX-Redirect": f"{resolve_url(settings.LOGIN_URL)}?{asked}"})
+    whole = request.method in {"GET", "HEAD"}
+    return redirect_to_login(request.get_full_path() if whole else _page_of(request, "Referer"))
+
+
+def _page_of(request: HttpRequest, header: str) -> str:
+    """Where a form or a fragment was: its own address often answers nothing but POST."""
+    came_from = request.headers.get(header, "")
+    if not url_has_allowed_host_and_scheme(came_from, {request.get_host()}):
+        return "/"
+    page = urlsplit(came_from)
+    return page._replace(scheme="", netloc="", fragment="").geturl() or "/"

@@ -7,7 +7,6 @@ import uuid
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -19,7 +18,7 @@ from accounts.forms import InviteForm, RoleForm
 from accounts.letters import compose
 from accounts.models import Invitation, Member, Role, User
 from accounts.signup import INVITATION_SESSION_KEY
-from accounts.tenancy import Caller, choose_organization, org_view
+from accounts.tenancy import Caller, choose_organization, org_view, signed_in
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ MEANINGS = {
 }
 
 
-@login_required
+@signed_in
 @require_POST
 def choose(request: HttpRequest, organization_id: uuid.UUID) -> HttpResponse:
     choose_organization(request, organization_id)

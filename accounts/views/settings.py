@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,10 +15,10 @@ from accounts.address import client_address
 from accounts.errors import AccessError
 from accounts.forms import OrganizationChangeForm, OrganizationForm, ProfileForm
 from accounts.models import User
-from accounts.tenancy import Caller, choose_organization, memberships_of, org_view
+from accounts.tenancy import Caller, choose_organization, memberships_of, org_view, signed_in
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     """Also for who belongs to no organization (any more)."""
@@ -41,7 +40,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/profile.html", context)
 
 
-@login_required
+@signed_in
 @require_POST
 def new_organization(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
@@ -59,7 +58,7 @@ def new_organization(request: HttpRequest) -> HttpResponse:
     return redirect("settings")
 
 
-@login_required
+@signed_in
 @require_POST
 def leave(request: HttpRequest, organization_id: uuid.UUID) -> HttpResponse:
     member = next((m for m in memberships_of(request) if m.organization_id == organization_id), None)

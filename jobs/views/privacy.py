@@ -8,7 +8,6 @@ from uuid import UUID
 from allauth.account.decorators import reauthentication_required
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Member, Organization, Role, User
-from accounts.tenancy import Caller, caller_of
+from accounts.tenancy import Caller, caller_of, signed_in
 from billing import ledger
 from billing.money import format_usd
 from jobs import erasing, exports
@@ -27,7 +26,7 @@ LATEST = 5
 LEADERS = {Role.OWNER, Role.ADMIN}
 
 
-@login_required
+@signed_in
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """Also for who belongs to no organization, and while one is being closed."""
@@ -59,13 +58,13 @@ def _alone_in(user: User) -> list[Organization]:
     return [member.organization for member in owned]
 
 
-@login_required
+@signed_in
 @require_POST
 def export_own(request: HttpRequest) -> HttpResponse:
     return _told(request, lambda: exports.ask_own(_who(request)[0]), MAKING)
 
 
-@login_required
+@signed_in
 @require_POST
 def export_organization(request: HttpRequest) -> HttpResponse:
     return _told(request, lambda: exports.ask(_leader(request)), MAKING)
@@ -74,7 +73,7 @@ def export_organization(request: HttpRequest) -> HttpResponse:
 MAKING = "The copy is being made. We write to you when it is ready."
 
 
-@login_required
+@signed_in
 @require_GET
 def export_file(request: HttpRequest, export_id: UUID) -> HttpResponse:
     user, caller = _who(request)
@@ -88,7 +87,7 @@ def export_file(request: HttpRequest, export_id: UUID) -> HttpResponse:
     return answer
 
 
-@login_required
+@signed_in
 @require_POST
 def close_organization(request: HttpRequest) -> HttpResponse:
     _leader(request)  # whoever may not is told so before being asked who they are
@@ -108,7 +107,7 @@ def _close_organization(request: HttpRequest) -> HttpResponse:
     )
 
 
-@login_required
+@signed_in
 @require_POST
 @reauthentication_required  # type: ignore[untyped-decorator]  # allauth has no types
 def close_account(request: HttpRequest) -> HttpResponse:
@@ -121,7 +120,7 @@ def close_account(request: HttpRequest) -> HttpResponse:
     )
 
 
-@login_required
+@signed_in
 @require_POST
 def keep_organization(request: HttpRequest) -> HttpResponse:
     caller = _leader(request)
@@ -129,7 +128,7 @@ def keep_organization(request: HttpRequest) -> HttpResponse:
     return _told(request, lambda: erasing.keep(erasing.waiting_for(caller.organization), by=caller), done)
 
 
-@login_required
+@signed_in
 @require_POST
 def keep_account(request: HttpRequest) -> HttpResponse:
     user, _ = _who(request)

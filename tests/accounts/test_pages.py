@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import keys, members
 from accounts.models import ApiKey, AuditEntry, Invitation, Member, Role
 from accounts.scopes import ROLE_SCOPES
-from tests.world import make_key, make_member, signed_in
+from tests.world import make_key, make_member, make_user, signed_in
 
 NEW_KEY = {"name": "render farm", "scopes": ["jobs:read", "jobs:write"]}
 
@@ -155,8 +155,33 @@ def test_without_sign_in_the_pages_send_one_there(db, path):
 
 
 def test_a_fragment_without_sign_in_moves_the_whole_page(db):
-    response = Client().get("/keys", headers={"HX-Request": "true"})
-    assert (response.status_code, response["HX-Redirect"]) == (401, "/accounts/login/")
+    here = {"HX-Request": "true", "HX-Current-URL": "http://testserver/keys?before=1#new"}
+    response = Client().get("/keys", headers=here)
+    assert (response.status_code, response["HX-Redirect"]) == (
+        401,
+        "/accounts/login/?next=/keys%3Fbefore%3D1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "page", "then"),
+    [
+        ("/billing/alerts", "http://testserver/billing/plan", "/billing/plan"),
+        ("/organizations", "http://testserver/settings/profile", "/settings/profile"),
+        ("/settings/privacy/copy", "http://testserver/settings/privacy", "/settings/privacy"),
+        ("/billing/alerts", "https://evil.example/keys", "/"),
+        ("/billing/alerts", "", "/"),
+    ],
+)
+def test_a_form_that_is_sent_after_the_session_ended_leads_back_to_its_page(db, address, page, then):
+    response = Client().post(address, headers={"Referer": page})
+    assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next={then}")
+
+
+def test_somebody_without_an_organization_is_shown_where_to_make_one(db):
+    page = signed_in(make_user("erin@acme.example")).get("/gallery")
+    assert page.status_code == 403
+    assert b'href="/settings/profile"' in page.content
 
 
 @pytest.mark.parametrize("role", list(ROLE_SCOPES))

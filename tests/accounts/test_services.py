@@ -74,6 +74,14 @@ def test_an_invited_person_joins_instead(openid, org, caller):
     assert (member.organization, member.role) == (org, Role.VIEWER)
 
 
+def test_an_invitation_to_another_address_is_told_of(openid, org, caller):
+    _, token = members.invite(caller, "dana@acme.example", Role.VIEWER)
+    browser = Client()
+    browser.get(f"/invitations/{token}")
+    assert b"The invitation was not for erin@acme.example" in walk(browser).content
+    assert not org.members.filter(user__email="erin@acme.example").exists()
+
+
 def test_the_same_address_alone_opens_nobodys_account(openid, alice, org):
     openid.person = ERIN | {"email": alice.email}
     browser = Client()

@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts import members
 from accounts.models import Member, Organization, Role, User
 from billing import ledger
-from tests.world import PASSWORD, make_user
+from tests.world import PASSWORD, make_user, signed_in
 
 NEW = {"email": "Frank@New.example", "password1": PASSWORD, "password2": PASSWORD}
 
@@ -48,18 +48,40 @@ def test_an_invited_person_joins_and_gets_no_organization_of_their_own(caller, o
     client = Client()
     page = client.get(reverse("invitation", args=[token]))
     assert b"Join Acme" in page.content
-    sign_up(client)
+    form = client.get("/accounts/signup/").content.decode()
+    assert re.search(r'<input[^>]* name="email"[^>]* value="frank@new.example"[^>]* disabled', form)
+    assert 'name="organization"' not in form
+    assert f"/accounts/login/?next=/invitations/{token}" in form
+    sign_up(client, email="somebody@else.example", organization="Mine")
     assert Organization.objects.get() == org
     assert Member.objects.get(user__email="frank@new.example").role == "developer"
 
 
-def test_somebody_elses_invitation_gives_no_place(caller, org):
+def test_an_invitation_is_laid_aside(caller, org):
     _, token = members.invite(caller, "dana@acme.example", Role.DEVELOPER)
     client = Client()
     client.get(reverse("invitation", args=[token]))
+    client.get("/accounts/signup/?without=invitation")
     sign_up(client)
     assert not org.members.filter(user__email="frank@new.example").exists()
     assert Organization.objects.count() == 2
+
+
+def test_an_invitation_that_ended_meanwhile_gives_no_place_and_says_so(caller, org):
+    invitation, token = members.invite(caller, "frank@new.example", Role.DEVELOPER)
+    client = Client()
+    client.get(reverse("invitation", args=[token]))
+    members.revoke(caller, invitation)
+    page = client.post("/accounts/signup/", NEW, follow=True)
+    assert b"ask for an invitation to this address" in page.content
+    assert not org.members.filter(user__email="frank@new.example").exists()
+
+
+def test_an_invitation_to_another_address_says_for_whom_it_is(caller, bob):
+    _, token = members.invite(caller, "dana@acme.example", Role.DEVELOPER)
+    page = signed_in(bob).get(reverse("invitation", args=[token])).content
+    assert b"You are signed in as bob@acme.example, for whom it is not" in page
+    assert b">Join</button>" not in page
 
 
 def test_a_signed_in_person_joins_by_the_mailed_link(alice_browser, org):
