@@ -68,14 +68,14 @@ def state(seen: Snapshot) -> dict[str, Any]:
         "seed": job.options.get("seed"),
         "canceling": bool(job.cancel_requested_at) and not job.final,
         "page": reverse("job", args=[job.pk]),
-        **_ahead(job),
+        **ahead(job),
     }
     if job.final:
         answer |= _end(job, seen.outputs)
     return answer
 
 
-def _ahead(job: Job) -> dict[str, Any]:
+def ahead(job: Job) -> dict[str, int | None]:
     """The place in the queue, and the seconds left."""
     if job.status == Status.QUEUED and (place := estimates.places([job.pk]).get(job.pk)):
         return {"place": place.number, "seconds": estimates.queued(job, place, timezone.now()).seconds}

@@ -20,7 +20,7 @@ from jobs.events import job_events
 from jobs.inputs import given_files
 from jobs.models import Asset, Job
 from jobs.views import forms, table, words
-from jobs.views.following import address
+from jobs.views.following import address, ahead
 from jobs.views.share_form import ShareForm
 from providers import catalogue
 
@@ -30,20 +30,29 @@ from providers import catalogue
 @require_GET
 @org_view("jobs:read")
 def job_page(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
-    return render(request, "jobs/detail.html", {"section": "videos", **_job(caller, job_id)})
+    return page(request, caller, _find(caller, job_id))
+
+
+def page(
+    request: HttpRequest, caller: Caller, job: Job, *, share_form: ShareForm | None = None, status: int = 200
+) -> HttpResponse:
+    """`share_form`: a refused one, to be mended."""
+    context = {
+        "section": "videos",
+        **_changing(caller, job),
+        "inputs": _inputs(caller, job),
+        "starred": job.pk in browse.starred(caller, [job]),
+    }
+    if share_form:
+        context["share_form"] = share_form
+    return render(request, "jobs/detail.html", context, status=status)
 
 
 @require_GET
 @org_view("jobs:read")
 def job_live(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
-    """The changing part of the page. When the job has ended the whole page comes anew.
-
-    The balance in its frame has changed too, and Chromium loads no poster for a video that a fragment brings in.
-    """
-    shown = _job(caller, job_id)
-    if shown["job"].final:
-        return HttpResponse(headers={"HX-Refresh": "true"})
-    return render(request, "jobs/_live.html", shown)
+    """The parts of the page that change; when the job has ended the player and the balance too."""
+    return render(request, "jobs/_live.html", {"swapped": True, **_changing(caller, _find(caller, job_id))})
 
 
 @require_GET
@@ -87,8 +96,7 @@ def _find(caller: Caller, job_id: UUID) -> Job:
     return job
 
 
-def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
-    job = _find(caller, job_id)
+def _changing(caller: Caller, job: Job) -> dict[str, Any]:
     files = Asset.objects.live().filter(job=job, origin=Asset.Origin.OUTPUT)
     outputs = {asset.role: asset for asset in files}
     video, poster = outputs.get("video"), outputs.get("poster")
@@ -101,14 +109,14 @@ def _job(caller: Caller, job_id: UUID) -> dict[str, Any]:
         "known": job.model in catalogue.models(),
         "video": video,
         "video_url": address(video) if video else "",
+        "shape": words.shape(video.width, video.height) if video else "",
         "kept": kept,
         "kept_tone": kept_tone,
-        "inputs": _inputs(caller, job),
+        "ahead": "" if job.final else words.ahead(job, **ahead(job)),
         "timeline": words.timeline(job, job_events(job.pk)),
         "advice": words.advice(job),
         "settings": words.settings(job),
         "receipt": words.receipt(job),
-        "starred": job.pk in browse.starred(caller, [job]),
         "can_write": can_write,
         "share_form": ShareForm() if video and can_write else None,
         "shared": shares.working(job) if video and can_write else [],

@@ -22,11 +22,13 @@ from jobs import shares, storage
 from jobs.errors import Conflict, NotFound
 from jobs.models import Asset, Job, Share
 from jobs.shares import Shared, ShareOver
+from jobs.views import pages, words
 from jobs.views.share_form import ShareForm
 
 # A browser may ask for the rest of a film at the address that it was led to: long enough to watch it, with a pause.
 FILE_SECONDS = 3600
 OPENED_SECONDS = 12 * 3600
+UNUSABLE = 422
 WRONG = "That is not the password of this video."
 
 Opened = Callable[[HttpRequest, str, Shared], HttpResponse]
@@ -35,16 +37,16 @@ Opened = Callable[[HttpRequest, str, Shared], HttpResponse]
 # --- its people ---
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @org_view("jobs:write")
 def share_make(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpResponse:
-    """The link is in this one answer and nowhere else."""
+    """The link is in this one answer and nowhere else. A form that cannot be comes back with what was typed."""
     job = _job(caller, job_id)
-    form = ShareForm(request.POST or None)
-    if not form.is_valid():
-        problems = [f"{form[name].label}: {said[0]}" for name, said in form.errors.items()]
-        messages.error(request, " ".join(problems) or "Choose how long the link is to work.")
+    if request.method == "GET":  # a refused form that is loaded anew
         return _back(job_id)
+    form = ShareForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, caller, job, form)
     data = form.cleaned_data
     try:
         share, token = shares.make(
@@ -52,10 +54,16 @@ def share_make(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpRespon
         )
     except Conflict as refusal:
         messages.error(request, refusal.message)
-        return _back(job_id)
+        return _refused(request, caller, job, form)
     link = f"{settings.PUBLIC_URL}{reverse('share', args=[token])}"
     context = {"section": "videos", "job": job, "share": share, "link": link}
     response = render(request, "jobs/share_made.html", context)
+    add_never_cache_headers(response)
+    return response
+
+
+def _refused(request: HttpRequest, caller: Caller, job: Job, form: ShareForm) -> HttpResponse:
+    response = pages.page(request, caller, job, share_form=form, status=UNUSABLE)
     add_never_cache_headers(response)
     return response
 
@@ -71,7 +79,9 @@ def share_revoke(request: HttpRequest, caller: Caller, job_id: UUID, share_id: U
 
 
 def _job(caller: Caller, job_id: UUID) -> Job:
-    return get_object_or_404(Job.objects.for_org(caller.organization).visible(), pk=job_id)
+    job = get_object_or_404(Job.objects.for_org(caller.organization).visible(), pk=job_id)
+    job.organization = caller.organization  # known already
+    return job
 
 
 def _back(job_id: UUID) -> HttpResponseRedirect:
@@ -111,6 +121,7 @@ def share_page(request: HttpRequest, token: str, shared: Shared) -> HttpResponse
     context = {
         "title": shared.share.title or "A video",
         "video": shared.video,
+        "shape": words.shape(shared.video.width, shared.video.height),
         "page": _here("share", token),
         "file": _here("share_video", token),
         "poster": _here("share_poster", token) if shared.poster else "",

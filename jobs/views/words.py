@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -11,6 +11,7 @@ from billing.money import format_usd
 from jobs.models import Job, JobEvent
 from jobs.states import Status
 from providers import catalogue
+from providers.failures import FAILURES
 
 GOOD, BUSY, BAD, CALM = "good", "busy", "bad", ""
 
@@ -39,14 +40,34 @@ EVENTS: Final = {
     Status.FAILED: "Failed",
     Status.CANCELED: "Canceled",
     Status.EXPIRED: "Not done in time",
-    "attempt_ended": "This try did not work",
     "cancel_requested": "Cancel requested",
 }
 UNITS: Final = {"second": "second", "image": "picture", "own_key": "second on your own account"}
+# Below these a time that is left is not counted, or told in seconds.
+FEW_SECONDS, IN_SECONDS = 5, 90
+# A picture so much longer than wide, or wider than long, is no square.
+OBLONG: Final = 1.15
 # From here on the end of a video's time is something to act on.
 SOON: Final = timedelta(days=3)
 TRY_AGAIN: Final = "Nothing is wrong with your files. Submitting the same again can help."
-CHANGE: Final = "Trying the same again will not help: change what the message names, then submit anew."
+CHANGE: Final = "The same would fail again. Change the files or the settings, then order anew."
+SHORTER: Final = "Trim it, or use another one."
+# Where neither the renderer nor the words of its failure say what would help.
+ADVICE: Final = {
+    "audio_empty": "Record the voice once more, or use another file.",
+    "audio_too_long": SHORTER,
+    "clip_too_long": SHORTER,
+    "media_too_long": SHORTER,
+    "video_too_long": SHORTER,
+    "checksum_mismatch": "Upload the file once more, then order anew.",
+    "insufficient_funds": "Add credit, then try again.",
+    "key_spend_cap": "Raise what the key may spend, then try again.",
+    "monthly_budget": "Raise the monthly budget or wait for the next month, then try again.",
+    "storage_full": "Delete files that are not needed any more, then try again.",
+}
+ADDRESS: Final = (
+    "Open the address in a private window: it must give the file without a sign-in. Or upload the file."
+)
 
 
 @dataclass(frozen=True)
@@ -137,6 +158,34 @@ def receipt(job: Job) -> list[tuple[str, str]]:
     return lines
 
 
+def ahead(job: Job, place: int | None, seconds: int | None) -> str:
+    """How far it is and what is still to come; blank where nothing can be told. Worded as the studio does."""
+    told = []
+    if place:
+        told.append("next in line" if place == 1 else f"number {place} in line")
+    if (share := percent(job)) is not None:
+        told.append(f"{share} %")
+    if (clips := job.detail.get("clips", 0)) > 1:
+        told.append(f"clip {min(job.detail.get('clip', 0) + 1, clips)} of {clips}")
+    if seconds is not None:
+        told.append(_rest(seconds))
+    words = " · ".join(told)
+    return words[:1].upper() + words[1:]
+
+
+def _rest(seconds: int) -> str:
+    if seconds < FEW_SECONDS:
+        return "a few seconds left"
+    return f"about {seconds} s left" if seconds < IN_SECONDS else f"about {round(seconds / 60)} min left"
+
+
+def shape(width: int, height: int) -> str:
+    """For how wide a player may be, so that it is never higher than the window."""
+    if height > OBLONG * width:
+        return "tall"
+    return "square" if width < OBLONG * height else "wide"
+
+
 def left(until: datetime | None, now: datetime) -> tuple[str, str]:
     """How long a file is still kept, and the tone of that; blank where no time is set."""
     if until is None:
@@ -153,16 +202,17 @@ def advice(job: Job) -> str:
     """What to do about a failed job; what the renderer itself advised goes first."""
     if job.status == Status.CANCELED or not job.error_code:
         return ""
-    return job.error_hint or (TRY_AGAIN if job.error_retryable else CHANGE)
+    known = FAILURES.get(job.error_code)
+    found = job.error_hint or ADVICE.get(job.error_code) or (known.hint if known else "")
+    if not found and job.error_code.startswith("url_"):
+        found = ADDRESS
+    return found or (TRY_AGAIN if job.error_retryable else CHANGE)
 
 
 def timeline(job: Job, events: Iterable[JobEvent]) -> list[Line]:
     """Every step a person would tell of; progress within a phase is what the bar is for."""
     lines: list[Line] = []
-    tries = 0
-    for event in events:
-        tries += event.type == Status.RUNNING
-        text = _text(job, event, tries)
+    for event, text in _told(job, events):
         if text and (not lines or lines[-1].text != text):
             lines.append(Line(event.at, text, _tone(event)))
     return lines
@@ -170,12 +220,28 @@ def timeline(job: Job, events: Iterable[JobEvent]) -> list[Line]:
 
 def log(job: Job, events: Iterable[JobEvent]) -> list[Line]:
     """Every event, progress too."""
-    lines: list[Line] = []
-    tries = 0
+    return [Line(event.at, text or _progress(event), _tone(event)) for event, text in _told(job, events)]
+
+
+def _told(job: Job, events: Iterable[JobEvent]) -> Iterator[tuple[JobEvent, str]]:
+    """Tries are numbered by those that did not work: a long video is given to a machine for each of its parts."""
+    tries, started, last = 1, False, ""
     for event in events:
-        tries += event.type == Status.RUNNING
-        lines.append(Line(event.at, _text(job, event, tries) or _progress(event), _tone(event)))
-    return lines
+        match event.type:
+            case Status.QUEUED if last == "attempt_ended":
+                text = "Waiting for another try"
+            case Status.QUEUED if started:
+                text = "Waiting for its next part"
+            case Status.RUNNING if tries > 1:
+                text = f"{EVENTS[Status.RUNNING]}, try {tries}"
+            case "attempt_ended":
+                text = f"Try {tries} did not work"
+                tries += 1
+            case _:
+                text = _text(job, event)
+        started = started or event.type == Status.RUNNING
+        last = event.type
+        yield event, text
 
 
 def _progress(event: JobEvent) -> str:
@@ -196,14 +262,12 @@ def _plain(value: Any) -> Any:
     return {True: "Yes", False: "No"}[value] if isinstance(value, bool) else value
 
 
-def _text(job: Job, event: JobEvent, tries: int) -> str:
+def _text(job: Job, event: JobEvent) -> str:
     if event.type == "phase":
         return PHASES.get(event.data.get("phase", ""), "")
     if event.type == "created":
         payable = event.data.get("quoted_micros", 0) - job.free_micros
         return f"Submitted, at most {usd(payable)}" if payable > 0 else EVENTS["created"]
-    if event.type == Status.QUEUED and tries:
-        return "Waiting for another try"
     if event.type == Status.SUCCEEDED:
         charged = event.data.get("charged_micros", 0)
         return f"Ready, {usd(charged) if charged else 'nothing'} charged"

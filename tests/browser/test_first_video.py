@@ -35,8 +35,16 @@ def test_a_person_signs_in_sees_a_job_become_ready_and_plays_it(person, live_sta
     row = person.get_by_role("row", name="A calm newsreader")  # it came by itself
     expect(row.get_by_text(LATER)).to_be_visible(timeout=RENDERED_MS)  # and went on by itself
     row.get_by_role("link", name="A calm newsreader").first.click()
-    video = person.locator("video")
+    person.evaluate("document.querySelector('audio').heard = true")
+    person.get_by_label("New tag").fill("half a w")
+    person.get_by_role("link", name="Log").focus()
+    video = person.locator("#stage video")
     expect(video).to_be_visible(timeout=RENDERED_MS)  # and so did the page
+    # which was not loaded anew: what was played, typed and held is as it was
+    assert person.evaluate("document.querySelector('audio').heard")
+    assert person.get_by_label("New tag").input_value() == "half a w"
+    expect(person.get_by_role("link", name="Log")).to_be_focused()
+    expect(person.locator(".bar .balance")).to_have_text(re.compile(r"\$19\.61$"))
     assert video.evaluate(DURATION) == pytest.approx(12.7, abs=0.6)
     assert video.evaluate(PLAYED) > 0
     expect(person.get_by_text("$0.39 charged")).to_be_visible()

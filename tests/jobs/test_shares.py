@@ -206,13 +206,21 @@ def test_making_and_revoking_are_in_the_audit_log(share, alice_browser, job, ali
     assert entries[0].after["password"] is True
 
 
-def test_what_cannot_be_shared_is_refused_in_words(alice_browser, job):
-    weak = alice_browser.post(f"/jobs/{job.pk}/shares", {"days": "7", "password": "abc"}, follow=True)
-    assert b"Password: " in weak.content
-    forever = alice_browser.post(f"/jobs/{job.pk}/shares", {"days": "9999"}, follow=True)
-    assert b"Works for: " in forever.content
+def test_what_cannot_be_shared_is_refused_in_its_form(alice_browser, job):
+    given = {"days": "30", "title": "For the board", "password": "abc"}
+    weak = alice_browser.post(f"/jobs/{job.pk}/shares", given)
+    assert weak.status_code == 422
+    form = re.search(r'(?s)<section[^>]* id="share".*?</section>', weak.content.decode())[0]
+    assert '<details class="folded" open>' in form
+    assert 'value="For the board"' in form
+    assert 'value="abc"' in form
+    assert '<option value="30" selected>' in form
+    assert re.search(r"(?s)errorlist.*at least 6 characters", form)
+    forever = alice_browser.post(f"/jobs/{job.pk}/shares", {"days": "9999"})
+    assert b"9999 is not one of the available choices" in forever.content
+    assert alice_browser.get(f"/jobs/{job.pk}/shares")["Location"] == f"/jobs/{job.pk}#share"
     job.assets.update(deleted_at="2026-01-01T00:00:00Z")
-    gone = alice_browser.post(f"/jobs/{job.pk}/shares", {"days": "7"}, follow=True)
+    gone = alice_browser.post(f"/jobs/{job.pk}/shares", {"days": "7"})
     assert b"There is no video to share." in gone.content
     assert not Share.objects.exists()
 

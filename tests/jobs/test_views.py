@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role
+from jobs import estimates
 from jobs.events import append
 from jobs.models import Job
 from jobs.submit import submit
@@ -49,7 +50,12 @@ def text(response) -> str:
 
 
 def asks_again(response) -> bool:
-    return b"every 2s" in response.content
+    return b"every 2s" in response.content or b'id="asking"' in response.content
+
+
+def parts(response) -> list[str]:
+    """Of an answer to a page that asks again: the ids whose places it takes."""
+    return re.findall(r'id="([^"]+)"[^>]* hx-swap-oob="true"', response.content.decode())
 
 
 def test_a_newcomer_is_shown_how_to_make_a_first_video(alice_browser):
@@ -105,7 +111,7 @@ def test_a_failed_video_says_why_what_to_do_and_that_it_was_free(alice_browser, 
     job = finish("[fake fail=face_not_found]")
     words = text(alice_browser.get(f"/jobs/{job.pk}"))
     assert job.error_message in words
-    assert "What to do:" in words
+    assert "What to do: Use a sharp picture of one person who looks at the camera." in words
     assert "Nothing was charged" in words
     assert "Price Free" in words
 
@@ -125,13 +131,44 @@ def test_a_job_under_way_refreshes_itself_and_can_be_canceled(alice_browser, sta
     assert not asks_again(page)
 
 
-def test_a_page_is_loaded_anew_when_its_job_has_ended(alice_browser, start):
+def test_only_what_changes_is_replaced_and_at_the_end_the_player_comes_in(alice_browser, start):
     job = start()
+    page = alice_browser.get(f"/jobs/{job.pk}").content.decode()
+    assert f'data-news="/studio/jobs/{job.pk}/events"' in page
     fragment = alice_browser.get(f"/jobs/{job.pk}/live")
     assert asks_again(fragment)
-    assert b"<html" not in fragment.content
+    assert parts(fragment) == ["progress", "facts", "receipt", "timeline"]
+    assert not re.search(rb"<(html|form|button|input|a|audio|video)\b", fragment.content)
     drive.run_all()
-    assert alice_browser.get(f"/jobs/{job.pk}/live")["HX-Refresh"] == "true"
+    fragment = alice_browser.get(f"/jobs/{job.pk}/live")
+    assert not asks_again(fragment)
+    assert parts(fragment) == ["stage", "ending", "balance", "facts", "receipt", "timeline"]
+    assert b"<video controls" in fragment.content
+    assert f"<title>Ready: {job.options.get('prompt') or 'Wan'}" in fragment.content.decode()
+    assert "Share" in text(fragment)
+
+
+def test_a_job_that_waits_shows_its_place_and_the_time_left(alice_browser, start, monkeypatch):
+    first, second = start(), start()
+    monkeypatch.setattr(estimates, "paces", lambda _: {None: 30.0})
+    assert "Next in line · about 2 min left" in text(alice_browser.get(f"/jobs/{first.pk}"))
+    assert "Number 2 in line · about " in text(alice_browser.get(f"/jobs/{second.pk}/live"))
+
+
+def test_tries_are_numbered(alice_browser, start):
+    job = start()
+    for kind in ("running", "attempt_ended", "queued", "running", "queued", "running", "attempt_ended"):
+        append(job, kind)
+    page = alice_browser.get(f"/jobs/{job.pk}").content.decode()
+    assert re.findall(r"<li class=\"[a-z]*\"><span>(.*?)</span><time", page)[1:] == [
+        "Given to a machine",
+        "Try 1 did not work",
+        "Waiting for another try",
+        "Given to a machine, try 2",
+        "Waiting for its next part",
+        "Given to a machine, try 2",
+        "Try 2 did not work",
+    ]
 
 
 def test_canceling_what_is_finished_says_so(alice_browser, finish):
@@ -184,7 +221,7 @@ def test_the_log_has_every_event_in_the_customers_words(alice_browser, start):
     assert [line.partition("  ")[2] for line in lines] == [
         "Submitted, at most $0.12",
         "Rendered 42 %, clip 2 of 5",
-        "This try did not work",
+        "Try 1 did not work",
     ]
 
 
