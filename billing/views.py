@@ -18,6 +18,7 @@ from django.http import (
 )
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
@@ -211,13 +212,21 @@ class PriceLine:
 @require_GET
 @org_view("billing:read")
 def plan_page(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """What the organization may do, in words, and what it pays."""
+    """What the organization may do, in words, and what it pays; for htmx what is in use now, alone."""
     now = alerts.standing(caller.organization)
+    if request.headers.get("HX-Request") == "true":
+        uses = {"uses": quotas.uses(caller.organization), "spending": now}
+        return _varied(render(request, "billing/_in_use.html", uses))
     initial = {
         "budget": "" if now.wanted_budget is None else format_usd(now.wanted_budget),
         "low_balance": "" if now.low_balance is None else format_usd(now.low_balance),
     }
-    return _plan(request, caller, AlertForm(initial=initial), now)
+    return _varied(_plan(request, caller, AlertForm(initial=initial), now))
+
+
+def _varied(response: HttpResponse) -> HttpResponse:
+    patch_vary_headers(response, ["HX-Request"])
+    return response
 
 
 @require_POST

@@ -75,9 +75,11 @@ def member_role(request: HttpRequest, caller: Caller, member_id: int) -> HttpRes
     form = RoleForm(request.POST)
     if form.is_valid():
         try:
-            members.change_role(caller, member, Role(form.cleaned_data["role"]))
+            members.change_role(caller, member, role := Role(form.cleaned_data["role"]))
         except AccessError as error:
             messages.error(request, error.message)
+        else:
+            messages.success(request, f"{member.user.get_full_name()} is {role.label.lower()} now.")
     return redirect("members")
 
 
@@ -89,6 +91,9 @@ def member_remove(request: HttpRequest, caller: Caller, member_id: int) -> HttpR
         members.remove(caller, member)
     except AccessError as error:
         messages.error(request, error.message)
+    else:
+        name = caller.organization.name
+        messages.success(request, f"{member.user.get_full_name()} does not belong to {name} any more.")
     return redirect("members")
 
 

@@ -86,3 +86,18 @@ document.addEventListener("htmx:afterOnLoad", ({ detail: { xhr } }) => {
 });
 // What asks again and again how something is does not ask for what is gone.
 document.addEventListener("htmx:beforeRequest", (event) => { if (gone.has(event.detail.elt)) event.preventDefault(); });
+
+// What asks again and again rests while nobody looks, and stays as it is when its answer is the one before: what is held
+// or marked in it stays too.
+const polled = (element) => /\bevery \d/.test(element.getAttribute("hx-trigger") ?? "");
+const answers = new Map();
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { elt, requestConfig } = event.detail;
+  if (document.hidden && polled(elt) && !requestConfig.triggeringEvent) event.preventDefault();
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { elt, serverResponse } = event.detail;
+  if (!elt.id || !polled(elt)) return;
+  if (answers.get(elt.id) === serverResponse) event.detail.shouldSwap = false;
+  answers.set(elt.id, serverResponse);
+});

@@ -1,27 +1,18 @@
 // The API explorer: one form, sent as a real request. The key is read from its field when it is needed, and kept nowhere.
 
-const form = document.getElementById("explorer");
-const { method, path, base } = form.dataset;
-const key = document.getElementById("api-key");
-const body = document.getElementById("body");
-const file = document.getElementById("file");
-const problem = document.getElementById("body-problem");
-const answer = document.getElementById("answer");
-const status = document.getElementById("answer-status");
-const headers = document.getElementById("answer-headers");
-const took = document.getElementById("took");
-const send = document.getElementById("send");
+// The form changes with the operation, so its parts are looked up when they are needed.
+const part = (id) => document.getElementById(id);
 const LONGEST = 200_000; // characters of an answer that are shown
 
 function given() {
-  const fields = [...form.querySelectorAll("[data-name]")].filter((field) => field.value !== "");
+  const fields = [...part("explorer").querySelectorAll("[data-name]")].filter((field) => field.value !== "");
   const of = (place) => fields.filter((field) => field.dataset.place === place).map((field) => [field.dataset.name, field.value]);
   return { inPath: new Map(of("path")), query: new URLSearchParams(of("query")), headers: of("header") };
 }
 
 function address() {
   const { inPath, query } = given();
-  const filled = path.replace(/\{(\w+)\}/g, (whole, name) => (inPath.has(name) ? encodeURIComponent(inPath.get(name)) : whole));
+  const filled = part("explorer").dataset.path.replace(/\{(\w+)\}/g, (whole, name) => (inPath.has(name) ? encodeURIComponent(inPath.get(name)) : whole));
   const asked = query.toString();
   return asked ? `${filled}?${asked}` : filled;
 }
@@ -29,12 +20,15 @@ function address() {
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function asCurl() {
+  const { method, base } = part("explorer").dataset;
+  const body = part("body");
+  const file = part("file");
   const lines = [`curl ${method === "GET" ? "" : `-X ${method} `}${quoted(base + address())}`];
   lines.push('-H "Authorization: Bearer $VOICEREEL_KEY"');
   for (const [name, value] of given().headers) lines.push(`-H ${quoted(`${name}: ${value}`)}`);
   if (body) lines.push(`-H 'Content-Type: application/json'`, `-d ${quoted(body.value)}`);
   if (file) lines.push(`-F ${quoted(`file=@${file.files[0]?.name ?? "portrait.jpg"}`)}`);
-  document.getElementById("curl").textContent = lines.join(" \\\n  ");
+  part("curl").textContent = lines.join(" \\\n  ");
 }
 
 // JSON in colours. Spans are made as elements, never as HTML: an answer may hold anything.
@@ -66,6 +60,8 @@ function shown(text, type) {
 }
 
 function readable() {
+  const body = part("body");
+  const problem = part("body-problem");
   if (!body) return true;
   try {
     JSON.parse(body.value);
@@ -81,11 +77,15 @@ function readable() {
   return true;
 }
 
-form.addEventListener("submit", async (event) => {
+document.addEventListener("submit", async (event) => {
+  if (event.target.id !== "explorer") return;
   event.preventDefault();
   if (!readable()) return;
-  const request = { method, headers: new Headers(given().headers), credentials: "omit", cache: "no-store" };
-  if (key.value.trim()) request.headers.set("Authorization", `Bearer ${key.value.trim()}`);
+  const key = part("api-key").value.trim();
+  const [body, file, send, took, status] = ["body", "file", "send", "took", "answer-status"].map(part);
+  const [answer, headers, box] = ["answer", "answer-headers", "answer-headers-box"].map(part);
+  const request = { method: event.target.dataset.method, headers: new Headers(given().headers), credentials: "omit", cache: "no-store" };
+  if (key) request.headers.set("Authorization", `Bearer ${key}`);
   if (body) {
     request.headers.set("Content-Type", "application/json");
     request.body = body.value;
@@ -106,7 +106,7 @@ form.addEventListener("submit", async (event) => {
     status.hidden = false;
     answer.replaceChildren(shown(text, response.headers.get("Content-Type") ?? ""));
     headers.textContent = [...response.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
-    document.getElementById("answer-headers-box").hidden = false;
+    box.hidden = false;
   } catch {
     took.textContent = "";
     status.hidden = true;
@@ -116,11 +116,10 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-form.addEventListener("input", asCurl);
-form.addEventListener("change", asCurl);
+for (const kind of ["input", "change", "htmx:afterSettle"]) document.addEventListener(kind, asCurl);
 asCurl();
 
-// Choosing an operation goes there at once; the button is for those without this script.
-const chooser = document.getElementById("operation");
-chooser.form.querySelector("button").hidden = true;
-chooser.addEventListener("change", () => chooser.form.requestSubmit());
+// Another operation takes the place of the one before; the key that was typed stays.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target?.id === "operation-box") part("announce").textContent = part("request-title").textContent;
+});

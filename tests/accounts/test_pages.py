@@ -91,7 +91,8 @@ def test_a_list_costs_the_same_however_long_it_is(alice_browser, org, alice, bob
 
 def test_a_new_role_is_saved(alice_browser, bob):
     member = Member.objects.get(user=bob)
-    alice_browser.post(f"/members/{member.pk}/role", {"role": "viewer"})
+    page = alice_browser.post(f"/members/{member.pk}/role", {"role": "viewer"}, follow=True)
+    assert b"bob@acme.example is viewer now" in page.content
     member.refresh_from_db()
     assert member.role == "viewer"
 
@@ -99,7 +100,8 @@ def test_a_new_role_is_saved(alice_browser, bob):
 def test_a_removed_member_is_outside_at_once(alice_browser, bob):
     browser = signed_in(bob)
     assert browser.get("/keys").status_code == 200
-    alice_browser.post(f"/members/{Member.objects.get(user=bob).pk}/remove")
+    page = alice_browser.post(f"/members/{Member.objects.get(user=bob).pk}/remove", follow=True)
+    assert b"bob@acme.example does not belong to Acme any more" in page.content
     assert browser.get("/keys").status_code == 403
 
 

@@ -139,9 +139,15 @@ def test_the_explorer_sends_a_real_request_and_keeps_no_key(person, live_stack, 
     assert account["api_key"] not in kept
     assert account["api_key"] not in person.locator("#curl").inner_text()
 
+    person.get_by_label("Operation").focus()
+    person.keyboard.press("ArrowDown")  # chooses, and goes nowhere
+    assert person.url.endswith("/explorer")
     person.get_by_label("Operation").select_option("createQuote")
+    person.get_by_role("button", name="Show").click()
     expect(person.get_by_role("heading", name="price")).to_be_visible()
-    assert person.get_by_label("API key", exact=True).input_value() == ""
+    assert person.url.endswith("?operation=createQuote")
+    assert person.get_by_label("API key", exact=True).input_value() == account["api_key"]
+    person.get_by_label("API key", exact=True).fill("")
     person.get_by_label("Body, in JSON").fill("{")
     person.get_by_role("button", name="Send").click()
     expect(person.get_by_text("This is no JSON")).to_be_visible()

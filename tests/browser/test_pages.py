@@ -78,6 +78,21 @@ def test_a_cut_line_is_told_and_forgiven(person, live_stack, complaints):
     expect(notice).to_be_hidden()
 
 
+def test_nothing_is_asked_while_nobody_looks(person, live_stack):
+    person.clock.install()
+    person.goto(f"{live_stack.url}/billing/plan")
+    asked = []
+    person.on("request", lambda request: asked.append(request.url))
+    person.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    person.clock.run_for(11_000)
+    person.evaluate("Object.defineProperty(document, 'hidden', {value: false})")
+    with person.expect_response(f"{live_stack.url}/billing/plan") as answer:
+        person.clock.run_for(11_000)
+    assert "In use now" in answer.value.text()
+    assert "Your prices" not in answer.value.text()
+    assert asked == [f"{live_stack.url}/billing/plan"]
+
+
 def test_signing_out_ends_the_session(person, live_stack):
     person.locator("details.menu summary").click()
     person.get_by_role("button", name="Sign out").click()

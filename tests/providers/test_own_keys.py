@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.db import connection
 
@@ -212,6 +214,8 @@ def test_the_page_takes_a_key_tests_it_and_never_shows_it(alice_browser, common,
     assert "takes the key" in shown
     assert wavespeed.KEY not in shown
     assert "a-very-secret-key" not in shown + str(list(AuditEntry.objects.values_list("after", flat=True)))
+    page = alice_browser.get("/settings/providers").content.decode()
+    assert re.search(rf'(?s)<details class="confirm">\s*<summary>Remove.*?action="{address}/remove"', page)
     assert "removed" in alice_browser.post(f"{address}/remove", follow=True).content.decode()
     assert not ProviderAccount.objects.filter(organization=org).exists()
     actions = set(AuditEntry.objects.values_list("action", flat=True))
