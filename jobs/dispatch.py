@@ -7,9 +7,10 @@ stays and nothing is tried elsewhere until `find` or the deadline tells what bec
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,6 +50,9 @@ MOST_DOUBLINGS = 16
 # Cutting a part out of a long voice takes so long at most.
 CUT_SECONDS = 300
 BATCH = 25
+# So many threads of a process wait for one route at most, half of those that the `orders` worker has: where one provider
+# hangs, the others still get their orders.
+AT_ONCE = 4
 # A constant of ours: the advisory lock under which jobs are picked, so that limits hold across dispatchers.
 PICK_LOCK = 0x766F6963
 
@@ -91,22 +95,59 @@ class Start:
     route: Route
 
 
+class Placing:
+    """The orders that this process is placing now, counted by route."""
+
+    def __init__(self) -> None:
+        self.picking, self.counting = threading.Lock(), threading.Lock()
+        self.by_route: Counter[int] = Counter()
+
+    def pick(self) -> Start | None:
+        """One thread at a time: they would wait for each other in the database, with a connection each."""
+        with self.picking:
+            start = pick(self.full())
+            if start:
+                self._count(start, 1)
+            return start
+
+    def place(self, start: Start) -> None:
+        try:
+            begin(start)
+        finally:
+            self._count(start, -1)
+
+    def full(self) -> frozenset[int]:
+        with self.counting:
+            return frozenset(route for route, count in self.by_route.items() if count >= AT_ONCE)
+
+    def _count(self, start: Start, more: int) -> None:
+        with self.counting:
+            self.by_route[start.route.id] += more
+            if not self.by_route[start.route.id]:
+                del self.by_route[start.route.id]
+
+
+placing = Placing()
+
+
 def dispatch(limit: int = BATCH) -> int:
     """Start up to `limit` attempts now; how many it were."""
     started = 0
-    while started < limit and (start := pick()):
-        begin(start)
+    while started < limit and (start := placing.pick()):
+        placing.place(start)
         started += 1
     return started
 
 
-def pick() -> Start | None:
-    """The next job whose turn it is, moved to `running` with its attempt `created`; None when all must wait."""
+def pick(full: Collection[int] = ()) -> Start | None:
+    """The next job whose turn it is, moved to `running` with its attempt `created`; None when all must wait. Routes
+    that are `full` take none now.
+    """
     hopeless: list[tuple[Job, Failure]] = []
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PICK_LOCK])
-        load, stuck = _load(), Stuck()
+        load, stuck = _load(full), Stuck()
         for _ in range(WINDOWS):
             ids = _due(stuck)
             start = _first_startable(ids, load, hopeless, stuck)
@@ -170,7 +211,7 @@ def _read(ids: list[UUID]) -> Iterator[Job]:
         begin, size = begin + size, size * 5
 
 
-def _load() -> routing.Load:
+def _load(full: Collection[int]) -> routing.Load:
     rows = Attempt.objects.filter(status__in=ATTEMPT_OPEN).values_list("route_id", "account_id", "job__model")
     by_route: Counter[int] = Counter()
     by_account: Counter[tuple[int, str]] = Counter()
@@ -183,7 +224,7 @@ def _load() -> routing.Load:
     begun = Attempt.objects.filter(pk__gte=second_ago, account_id__isnull=False).values_list("account_id")
     shut, probed = circuit.opened()
     recent = dict(begun.annotate(n=Count("id")))
-    return routing.Load(by_route, by_account, recent=recent, shut=shut, probed=probed)
+    return routing.Load(by_route, by_account, recent=recent, shut=shut, probed=probed, full=full)
 
 
 def _running(organization: UUID) -> int:

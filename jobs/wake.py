@@ -8,8 +8,10 @@ from django.db import transaction
 
 from providers.wake import publish
 
-# Work that decodes media or moves large files has workers of its own.
+# Work that decodes media or moves large files has workers of its own, and so has placing orders: a provider that hangs
+# holds up nothing else.
 QUEUES = {
+    "jobs.dispatch": "orders",
     "jobs.prepare": "media",
     "jobs.save": "media",
     "jobs.next_part": "media",

@@ -36,6 +36,8 @@ class Load:
     # routes whose circuit is open: those that wait, and those that may be tried by one attempt now
     shut: Collection[int] = ()
     probed: Collection[int] = ()
+    # routes at which as many orders as may are being placed at this moment
+    full: Collection[int] = ()
 
 
 def open_routes(model: str, organization_id: UUID) -> list[Route]:
@@ -173,7 +175,9 @@ def _rank(policy: RoutingPolicy, asked: Asked, routes: list[Route]) -> Callable[
 
 
 def _free(route: Route, load: Load) -> bool:
-    """Room on the route and at its account: running there, and begun within the last second."""
+    """Room on the route and at its account: being placed, running there, and begun within the last second."""
+    if route.id in load.full:
+        return False
     if route.max_running is not None and load.by_route.get(route.id, 0) >= route.max_running:
         return False
     account = route.account

@@ -158,6 +158,8 @@ class Stack:
         return [
             Child("web", [*web, "--port", str(self.port)]),
             Child("worker", [*worker, *"-Q default,media -c 2 -n worker@%h".split()], announces=True),
+            # Threads, for they do nothing but wait; how many of them for one provider: jobs.dispatch.AT_ONCE.
+            Child("orders", [*worker, *"-Q orders -P threads -c 8 -n orders@%h".split()], announces=True),
             Child("render", [*worker, *"-Q cpu -P solo -n render@%h".split()], announces=True),
             Child("poller", [python, "manage.py", "poller"]),
             Child("beat", beat, delay=BEAT_DELAY),

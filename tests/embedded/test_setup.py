@@ -12,7 +12,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from config.embedded.home import CHECKOUT
+from config.embedded.home import CHECKOUT, Home
+from config.embedded.stack import Stack
+from jobs import dispatch, wake
 
 LOCKS = CHECKOUT / "requirements"
 
@@ -132,13 +134,14 @@ def test_an_up_to_date_environment_is_left_alone(bootstrap, monkeypatch, tmp_pat
     assert calls == []
 
 
-def test_compose_runs_every_process():
+def test_compose_runs_every_process(tmp_path):
     services = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"]
     assert set(services) == {
         "migrate",
         "live",
         "web",
         "worker",
+        "orders",
         "render",
         "poller",
         "beat",
@@ -146,8 +149,16 @@ def test_compose_runs_every_process():
         "redis",
     }
     assert "gthread" in " ".join(services["web"]["command"])
-    for queue in ("default,media", "cpu"):
-        assert any(queue in service.get("command", []) for service in services.values())
+    compose = [service["command"] for service in services.values() if "celery" in service.get("command", ())]
+    embedded = [child.command for child in Stack(Home(tmp_path))._children(tmp_path)]
+    for commands in (compose, embedded):
+        queues = [command[command.index("-Q") + 1] for command in commands if "-Q" in command]
+        assert sorted(queues) == ["cpu", "default,media", "orders"], (
+            "nothing waits behind a provider that hangs"
+        )
+        assert {*wake.QUEUES.values(), "default"} <= set(",".join(queues).split(","))
+        (orders,) = (command for command in commands if "orders" in command)
+        assert int(orders[orders.index("-c") + 1]) == 2 * dispatch.AT_ONCE
 
 
 def test_every_setting_is_documented():
