@@ -1,8 +1,11 @@
-"""The first page of the operator's console: money and seconds by day, who makes them, what fails, what waits."""
+"""The first page of the operator's console: money and seconds by day, who makes them, what fails, what waits. The sums by
+day are the books'; of jobs it reads those that are open, and those of the last hours.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -19,7 +22,7 @@ from django.utils import timezone
 from accounts.console import link
 from accounts.models import Organization
 from billing import gateway, rollups
-from billing.money import format_usd
+from billing.money import MICROS, format_usd
 from jobs.models import Attempt, Delivery, Job
 from jobs.moderation import verdicts
 from jobs.states import AttemptStatus, Status
@@ -39,20 +42,45 @@ WAITS = """
 SELECT count(*), percentile_cont(array[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - queued_at))
 FROM jobs_job WHERE id >= %s AND started_at IS NOT NULL AND queued_at IS NOT NULL
 """
-
-
-# For Chart.js: the theme's own hide the scale.
-CHART = json.dumps(
-    {
-        "maintainAspectRatio": False,
-        "animation": False,
-        "plugins": {"legend": {"align": "start", "labels": {"boxWidth": 12, "boxHeight": 12}}},
-        "scales": {
-            "x": {"grid": {"display": False}},
-            "y": {"beginAtZero": True, "border": {"display": False}},
-        },
-    }
+# Hour by hour, from jobs made since then: how many waited when it ended, and how long those that started in it had.
+HOURS = """
+WITH read AS MATERIALIZED (
+    SELECT queued_at, started_at, coalesce(started_at, finished_at) AS left_at FROM jobs_job
+    WHERE id >= %(least)s AND queued_at IS NOT NULL
+), steps AS (
+    SELECT hour, sum(step) AS step FROM (
+        SELECT date_trunc('hour', queued_at) AS hour, 1 AS step FROM read
+        UNION ALL SELECT date_trunc('hour', left_at), -1 FROM read WHERE left_at IS NOT NULL
+    ) moves GROUP BY 1
+), waits AS (
+    SELECT date_trunc('hour', started_at) AS hour,
+           percentile_cont(array[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - queued_at)) AS seconds
+    FROM read WHERE started_at >= queued_at GROUP BY 1
 )
+SELECT hour, coalesce(sum(step) OVER (ORDER BY hour), 0)::bigint, seconds
+FROM generate_series(%(first)s::timestamptz, now(), interval '1 hour') AS of_day (hour)
+LEFT JOIN steps USING (hour) LEFT JOIN waits USING (hour) ORDER BY hour
+"""
+HOURS_SHOWN = 24
+
+
+def _options(along: str, across: str) -> str:
+    """For Chart.js: the theme's own hide the scale. Figures go `across` the names."""
+    return json.dumps(
+        {
+            "maintainAspectRatio": False,
+            "animation": False,
+            "indexAxis": along,
+            "plugins": {"legend": {"align": "start", "labels": {"boxWidth": 12, "boxHeight": 12}}},
+            "scales": {
+                along: {"grid": {"display": False}},
+                across: {"beginAtZero": True, "border": {"display": False}},
+            },
+        }
+    )
+
+
+UPRIGHT, LYING = _options("x", "y"), _options("y", "x")
 
 
 @dataclass(frozen=True)
@@ -64,6 +92,24 @@ class Tile:
     note: str = ""
     tone: str = ""
     link: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Of Chart.js; bars lie where their names are long."""
+
+    title: str
+    data: str
+    kind: str = "bar"
+    options: str = UPRIGHT
+
+
+@dataclass(frozen=True)
+class Name:
+    """Of what a number stands for: as text, and as a link for tables."""
+
+    text: str
+    shown: str
 
 
 def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -79,25 +125,26 @@ def _figures(days: int) -> dict[str, Any]:
     first = today - timedelta(days=days - 1)
     sums = rollups.sums(first, today)
     by_day = sums["day"]
+    queue, failures = _queue(), _failures(days)
+    charts, tables = [], []
+    for heading, column, named in COLUMNS:
+        lines = sums[column][:MOST_LINES]
+        names = named([line.name for line in lines])
+        charts.append(_margins(heading, lines, names))
+        tables.append({"title": f"By {heading.lower()}", "table": _table(heading, lines, names)})
     return {
-        "tiles": [*_money(by_day), *_now()],
-        "money_chart": _chart(
-            by_day,
-            {"Revenue": "micros", "Paid to providers": "cost_micros", "Margin": "margin_micros"},
-            unit=1_000_000,
-        ),
-        "chart_options": CHART,
-        "seconds_chart": _chart(by_day, {"Seconds": "seconds"}),
+        "tiles": [*_money(by_day), *_now(queue)],
+        "charts": [
+            Chart("Dollars by day", _dated(by_day, MONEY, unit=MICROS)),
+            Chart("Seconds by day", _dated(by_day, {"Seconds": "seconds"})),
+            *charts,
+            _by_code(failures, days),
+            *_hours(),
+        ],
         "tables": [
-            {"title": "By model", "table": _table("Model", sums["model"][:MOST_LINES])},
-            {"title": "By provider", "table": _table("Provider", sums["provider"][:MOST_LINES])},
-            {"title": "By route", "table": _table("Route", sums["route_id"][:MOST_LINES], _routes)},
-            {
-                "title": "By organization",
-                "table": _table("Organization", sums["organization_id"][:MOST_LINES], _tenants),
-            },
-            {"title": "In the queue now", "table": _queue()},
-            {"title": f"Failures of {days} days", "table": _failures(days)},
+            *tables,
+            {"title": "In the queue now", "table": _waiting(queue)},
+            {"title": f"Failures of {days} days", "table": _failed(failures)},
         ],
     }
 
@@ -112,15 +159,16 @@ def _money(by_day: Sequence[rollups.Line]) -> list[Tile]:
     ]
 
 
-def _now() -> list[Tile]:
-    waiting = Job.objects.filter(status=Status.QUEUED).aggregate(n=Count("pk"), since=Min("queued_at"))
-    running = Job.objects.filter(status__in=[Status.RUNNING, Status.SAVING]).count()
-    oldest = timezone.now() - waiting["since"] if waiting["since"] else None
+def _now(queue: Sequence[dict[str, Any]]) -> list[Tile]:
+    waiting = sum(row["queued"] for row in queue)
+    running = sum(row["under_way"] for row in queue)
+    since = min((row["since"] for row in queue if row["since"]), default=None)
+    oldest = timezone.now() - since if since else None
     unknown = Attempt.objects.filter(status=AttemptStatus.UNKNOWN).count()
     late = Delivery.objects.filter(status=Delivery.Status.DUE, due_at__lt=timezone.now() - HOUR).count()
     return [
         Tile("Running", str(running), _waits()),
-        Tile("Waiting", str(waiting["n"]), f"the oldest for {_span(oldest)}" if oldest else ""),
+        Tile("Waiting", str(waiting), f"the oldest for {_span(oldest)}" if oldest else ""),
         Tile(
             "Outcome unknown",
             str(unknown),
@@ -177,27 +225,68 @@ def _span(span: timedelta) -> str:
     return f"{minutes} min" if minutes else f"{int(span.total_seconds())} s"
 
 
-def _chart(by_day: Sequence[rollups.Line], shown: dict[str, str], unit: int = 1) -> str:
-    """For Chart.js; colours are the theme's."""
-    colours = ("var(--color-primary-600)", "var(--color-base-400)", "var(--color-primary-300)")
-    sets = [
-        {"label": label, "data": [getattr(day, name) / unit for day in by_day], "backgroundColor": colour}
-        for (label, name), colour in zip(shown.items(), colours, strict=False)
+# --- charts ---------------------------------------------------------------------------------------------------
+
+# The theme's.
+COLOURS = ("var(--color-primary-600)", "var(--color-base-400)", "var(--color-primary-300)")
+MONEY = {"Revenue": "micros", "Paid to providers": "cost_micros", "Margin": "margin_micros"}
+
+
+def _chart(names: Sequence[str], sets: Mapping[str, Sequence[float | None]]) -> str:
+    coloured = [
+        {"label": label, "data": list(data), "backgroundColor": colour, "borderColor": colour}
+        for (label, data), colour in zip(sets.items(), COLOURS, strict=False)
     ]
-    return json.dumps({"labels": [day.name[5:] for day in by_day], "datasets": sets})
+    return json.dumps({"labels": list(names), "datasets": coloured})
 
 
-Names = Callable[[Sequence[str]], Mapping[str, str]]
+def _dated(by_day: Sequence[rollups.Line], shown: Mapping[str, str], unit: int = 1) -> str:
+    sets = {label: [getattr(day, name) / unit for day in by_day] for label, name in shown.items()}
+    return _chart([day.name[5:] for day in by_day], sets)
 
 
-def _table(heading: str, lines: Sequence[rollups.Line], named: Names | None = None) -> dict[str, Any]:
-    """For the theme. `named` says what the operator reads for the names of the lines, where those are numbers."""
-    names = named([line.name for line in lines]) if named else {}
+def _margins(heading: str, lines: Sequence[rollups.Line], names: Mapping[str, Name]) -> Chart:
+    title = f"Margin by {heading.lower()}, in dollars"
+    figures = {f"Margin by {heading.lower()}": [line.margin_micros / MICROS for line in lines]}
+    return Chart(title, _chart([names[line.name].text for line in lines], figures), options=LYING)
+
+
+def _by_code(failures: Sequence[dict[str, Any]], days: int) -> Chart:
+    codes: Counter[str] = Counter()
+    for row in failures:
+        codes[row["error_code"]] += row["n"]
+    most = dict(codes.most_common(MOST_LINES))
+    title = f"Failures of {days} days by code"
+    return Chart(title, _chart(list(most), {"Failed jobs": list(most.values())}), options=LYING)
+
+
+def _hours() -> list[Chart]:
+    """The queue of the last HOURS_SHOWN hours; older than that it is not kept."""
+    now = timezone.now().astimezone(UTC)
+    first = now.replace(minute=0, second=0, microsecond=0) - (HOURS_SHOWN - 1) * HOUR
+    with connection.cursor() as cursor:
+        cursor.execute(HOURS, {"least": least_id(first), "first": first})
+        rows = cursor.fetchall()
+    hours = [f"{hour.astimezone(UTC):%H}h" for hour, *_ in rows]
+    middle, high = ([seconds and float(seconds[n]) for *_, seconds in rows] for n in (0, 1))
+    depth = {"Waiting at the end of the hour": [depth for _, depth, _ in rows]}
+    waits = {"Seconds waited, in the middle": middle, "At the 95th of 100": high}
+    return [
+        Chart(f"Queue of {HOURS_SHOWN} hours, in UTC", _chart(hours, depth), kind="line"),
+        Chart(f"Waits of {HOURS_SHOWN} hours, in UTC", _chart(hours, waits)),
+    ]
+
+
+# --- tables ---------------------------------------------------------------------------------------------------
+
+
+def _table(heading: str, lines: Sequence[rollups.Line], names: Mapping[str, Name]) -> dict[str, Any]:
+    """For the theme."""
     return {
         "headers": [heading, "Videos", "Seconds", "Revenue", "Cost", "Margin"],
         "rows": [
             [
-                names.get(line.name) or line.name or "not known",
+                names[line.name].shown,
                 f"{line.jobs:,}",
                 f"{line.seconds:,}",
                 f"${format_usd(line.micros)}",
@@ -214,21 +303,43 @@ def _margin(line: rollups.Line) -> str:
     return f"${format_usd(line.margin_micros)}{share}"
 
 
-def _routes(ids: Sequence[str]) -> dict[str, str]:
+def _plain(names: Sequence[str]) -> dict[str, Name]:
+    return {name: Name(name or NOT_KNOWN, name or NOT_KNOWN) for name in names}
+
+
+def _routes(ids: Sequence[str]) -> dict[str, Name]:
     routes = Route.objects.select_related("account", "organization").in_bulk(list(map(int, ids)))
-    links = {str(pk): link("providers_route_change", pk, str(route)) for pk, route in routes.items()}
-    gone = {pk: f"route {pk}, which is gone" for pk in ids if pk not in links}
-    return {**gone, **links, str(rollups.NO_ROUTE): "not known"}
+    known = {
+        str(pk): Name(str(route), link("providers_route_change", pk, str(route)))
+        for pk, route in routes.items()
+    }
+    gone = {pk: f"route {pk}, which is gone" for pk in ids if pk not in known}
+    return {
+        **{pk: Name(text, text) for pk, text in gone.items()},
+        **known,
+        str(rollups.NO_ROUTE): Name(NOT_KNOWN, NOT_KNOWN),
+    }
 
 
-def _tenants(ids: Sequence[str]) -> dict[str, str]:
+def _tenants(ids: Sequence[str]) -> dict[str, Name]:
     names = Organization.objects.filter(pk__in=ids).values_list("pk", "name")
-    return {str(pk): link("tenant", pk, name) for pk, name in names}
+    return {str(pk): Name(name, link("tenant", pk, name)) for pk, name in names}
 
 
-def _queue() -> dict[str, Any]:
+NOT_KNOWN = "not known"
+Names = Callable[[Sequence[str]], Mapping[str, Name]]
+# What the sums are shown by: in words, of which column, and what its values are called.
+COLUMNS: tuple[tuple[str, str, Names], ...] = (
+    ("Model", "model", _plain),
+    ("Provider", "provider", _plain),
+    ("Route", "route_id", _routes),
+    ("Organization", "organization_id", _tenants),
+)
+
+
+def _queue() -> list[dict[str, Any]]:
     """By model; the rows that are looked at are those of unfinished jobs."""
-    rows = (
+    rows: Any = (
         Job.objects.open()
         .values("model")
         .annotate(
@@ -239,6 +350,10 @@ def _queue() -> dict[str, Any]:
         )
         .order_by("-queued", "model")
     )
+    return list(rows)
+
+
+def _waiting(queue: Sequence[dict[str, Any]]) -> dict[str, Any]:
     now = timezone.now()
     return {
         "headers": ["Model", "Preparing", "Waiting", "Oldest", "Running"],
@@ -250,17 +365,22 @@ def _queue() -> dict[str, Any]:
                 _span(now - row["since"]) if row["since"] else "",
                 f"{row['under_way']:,}",
             ]
-            for row in rows[:MOST_LINES]
+            for row in queue[:MOST_LINES]
         ],
     }
 
 
-def _failures(days: int) -> dict[str, Any]:
+def _failures(days: int) -> list[dict[str, Any]]:
+    """By code and model, the most frequent first; an index has both."""
     ended = Job.objects.filter(
         pk__gte=least_id(timezone.now() - timedelta(days=days)), status__in=[Status.EXPIRED, Status.FAILED]
     )
-    rows = ended.values("error_code", "model").annotate(n=Count("pk")).order_by("-n")[:MOST_LINES]
+    rows: Any = ended.values("error_code", "model").annotate(n=Count("pk")).order_by("-n")
+    return list(rows)
+
+
+def _failed(failures: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "headers": ["Code", "Model", "Jobs"],
-        "rows": [[row["error_code"], row["model"], f"{row['n']:,}"] for row in rows],
+        "rows": [[row["error_code"], row["model"], f"{row['n']:,}"] for row in failures[:MOST_LINES]],
     }

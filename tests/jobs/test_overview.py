@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from billing import ledger, ledger_check, statements
 from billing.models import DayUse, Hold
@@ -47,10 +50,16 @@ def words(page) -> str:
 
 
 def chart(page, label: str) -> list[float]:
+    return list(named(page, label).values())
+
+
+def named(page, label: str) -> dict[str, float]:
+    """What a chart shows under that label, by the names along it."""
     for found in re.findall(r'data-value="([^"]+)"', page.content.decode()):
-        for series in json.loads(found.replace("&quot;", '"'))["datasets"]:
+        drawn = json.loads(html.unescape(found))
+        for series in drawn["datasets"]:
             if series["label"] == label:
-                return series["data"]
+                return dict(zip(drawn["labels"], series["data"], strict=True))
     raise AssertionError(label)
 
 
@@ -76,13 +85,21 @@ def test_the_figures_are_those_of_the_books(console, films, org):
         page
     )
     assert "Acme 2 8" in words(page)
+    for heading, name in (
+        ("model", "wan-2.2-s2v"),
+        ("route", "wan-2.2-s2v by fake"),
+        ("organization", "Acme"),
+    ):
+        assert named(page, f"Margin by {heading}") == {name: pytest.approx(0.16)}
     assert not ledger_check.check()
 
 
 def test_failures_are_counted_by_code(console, films):
     films("[fake fail=render_failed]", times=2)
     assert DayUse.objects.count() == 0
-    assert re.search(r"Failures of 30 days .* wan-2.2-s2v 2", words(console.get("/console/")))
+    page = console.get("/console/")
+    assert re.search(r"Failures of 30 days .* wan-2.2-s2v 2", words(page))
+    assert named(page, "Failed jobs") == {"render_failed": 2}
 
 
 def test_what_a_failed_job_cost_lowers_the_margin(console, films, org):
@@ -183,6 +200,23 @@ def test_what_waits_is_counted_by_model(console, org, caller):
     assert re.search(
         r"In the queue now Model Preparing Waiting Oldest Running wan-2.2-s2v 0 3 \d+ s 0 ", found
     )
+
+
+def test_the_queue_of_the_last_hours_is_drawn(console, org, caller):
+    """Three came three hours ago: one started two hours after, one was canceled an hour ago, one waits."""
+    drive.fund(org)
+    drive.fake_route(org)
+    started, canceled, _ = (submit(caller, drive.request(org)) for _ in range(3))
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    came, went = hour - timedelta(hours=3), hour - timedelta(hours=1)
+    Job.objects.update(queued_at=came)
+    Job.objects.filter(pk=started.pk).update(started_at=went, status="running")
+    Job.objects.filter(pk=canceled.pk).update(finished_at=went, status="canceled")
+    page = console.get("/console/")
+    depth = named(page, "Waiting at the end of the hour")
+    assert [depth[f"{hour - timedelta(hours=n):%H}h"] for n in (4, 3, 2, 1, 0)] == [0, 3, 3, 1, 1]
+    assert named(page, "Seconds waited, in the middle")[f"{went:%H}h"] == 7200
+    assert len(depth) == 24
 
 
 def test_use_of_no_known_route_is_shown_as_such(console, films):
