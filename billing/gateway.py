@@ -328,6 +328,15 @@ def invoice_lines(number: str) -> Iterator[Snapshot]:
     return _all(lambda c: c.v1.invoices.line_items.list(number, {"limit": 100}))
 
 
+def payments_of_invoice(number: str) -> Iterator[Snapshot]:
+    return _all(lambda c: c.v1.invoice_payments.list({"invoice": number, "status": "paid", "limit": 100}))
+
+
+def invoices_paid_by(payment: str) -> Iterator[str]:
+    params: Any = {"payment": {"type": "payment_intent", "payment_intent": payment}, "limit": 100}
+    return (str(one["invoice"]) for one in _all(lambda c: c.v1.invoice_payments.list(params)))
+
+
 def report_use(*, event_name: str, customer: str, value: int, identifier: str, at: datetime) -> None:
     """One meter event. The identifier makes it count once, for 24 hours. No retries of the SDK's own: a second request
     under the same identifier would be refused as a duplicate of the first.

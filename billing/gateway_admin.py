@@ -122,7 +122,7 @@ class CustomerAdmin(RecordAdmin):
 class ReversalAdmin(RecordAdmin):
     list_display = ["id", "organization", "kind", "number", "status", "taken_micros", "problem", "created_at"]
     list_filter = ["kind", "status"]
-    list_select_related = ["organization", "topup"]
+    list_select_related = ["organization"]
     search_fields = ["=number", "=organization__id"]
     ordering = ["-created_at"]
 

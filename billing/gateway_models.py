@@ -234,11 +234,12 @@ class ReversalKind(models.TextChoices):
 
 
 class Reversal(Due):
-    """Money of a top-up that goes back, and may come again: a refund may fail, a dispute may be won."""
+    """Money of a top-up or an invoice that goes back, and may come again: a refund may fail, a dispute may be won."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
-    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="reversals")
+    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, null=True, related_name="reversals")
+    invoice = models.ForeignKey("Invoice", on_delete=models.PROTECT, null=True, related_name="reversals")
     kind = models.CharField(max_length=10, choices=ReversalKind)
     # Stripe's; blank while a refund of ours is still to be asked for.
     number = models.CharField(max_length=80, blank=True)
@@ -258,6 +259,10 @@ class Reversal(Due):
         constraints = [
             models.UniqueConstraint(fields=["number"], condition=~Q(number=""), name="reversal_once"),
             models.CheckConstraint(condition=Q(taken_micros__gte=0), name="reversal_not_negative"),
+            models.CheckConstraint(
+                condition=Q(topup__isnull=False, invoice=None) | Q(topup=None, invoice__isnull=False),
+                name="reversal_of_one",
+            ),
         ]
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="reversal_history"),
@@ -266,6 +271,13 @@ class Reversal(Due):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.number} {self.status}"
+
+    @property
+    def source(self) -> TopUp | Invoice:
+        """What had been paid."""
+        found = self.topup or self.invoice
+        assert found is not None
+        return found
 
 
 class ReportState(models.TextChoices):
@@ -373,7 +385,9 @@ class Invoice(Due):
     total_cents = models.BigIntegerField(default=0)
     page = models.URLField(max_length=500, blank=True)
     pdf = models.URLField(max_length=500, blank=True)
-    # What the books have taken in for it.
+    # What was paid at Stripe, tax included, by which payment, and what the books have taken in for it.
+    payment = models.CharField(max_length=80, blank=True)
+    paid_cents = models.BigIntegerField(default=0)
     credited_micros = models.BigIntegerField(default=0)
     issued_at = models.DateTimeField(null=True)
 
@@ -385,6 +399,7 @@ class Invoice(Due):
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="invoice_due"),
             models.Index(fields=["status", "-id"], name="invoice_by_status"),
             models.Index(fields=["title"], name="invoice_by_title"),
+            models.Index(fields=["payment"], condition=~Q(payment=""), name="invoice_by_payment"),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import shared_task
 from django.core.exceptions import ValidationError
@@ -16,8 +16,16 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from billing import customers, gateway, outbox, reversals, subscriptions, topups
-from billing.errors import GatewayError, GatewayRefused
-from billing.gateway_models import Customer, EventState, ReversalKind, StripeEvent, TopUp, TopUpStatus
+from billing.errors import GatewayBusy, GatewayError, GatewayRefused
+from billing.gateway_models import (
+    Customer,
+    EventState,
+    Invoice,
+    ReversalKind,
+    StripeEvent,
+    TopUp,
+    TopUpStatus,
+)
 from billing.wake import wake
 
 log = logging.getLogger(__name__)
@@ -134,14 +142,33 @@ def _dispute(event: StripeEvent) -> None:
 
 def _reversal(kind: ReversalKind, found: gateway.Snapshot) -> None:
     payment = found.get("payment_intent")
-    if not payment:
-        return
-    if not TopUp.objects.filter(payment=payment, status=TopUpStatus.PAID).exists():
-        # Its top-up may not have been heard of yet: first the credit, then what takes it back.
-        _topup((gateway.payment(payment).get("metadata") or {}).get("topup", ""), payment=payment)
+    source = (_credited(payment) or _credited_now(payment)) if payment else None
+    if source:
+        reversals.notice(source, kind, found)
+
+
+def _credited(payment: str) -> TopUp | Invoice | None:
     topup = TopUp.objects.filter(payment=payment, status=TopUpStatus.PAID).first()
-    if topup:
-        reversals.notice(topup, kind, found)
+    return topup or Invoice.objects.filter(payment=payment, credited_micros__gt=0).first()
+
+
+def _credited_now(payment: str) -> TopUp | Invoice | None:
+    """What was paid may not have been heard of yet: first the credit, then what takes it back."""
+    mark = (gateway.payment(payment).get("metadata") or {}).get("topup", "")
+    if topup := _named(mark):
+        _topup(mark, payment=payment)
+        topup.refresh_from_db()
+        return topup if topup.status == TopUpStatus.PAID else _not_yet()
+    for number in gateway.invoices_paid_by(payment):
+        subscriptions.notice(number)
+        if invoice := Invoice.objects.filter(number=number).first():
+            return invoice if invoice.credited_micros and invoice.paid_cents else _not_yet()
+    return None
+
+
+def _not_yet() -> NoReturn:
+    """It is ours, and whoever looks at it has not credited it yet: the event waits."""
+    raise GatewayBusy
 
 
 def _customer(event: StripeEvent) -> None:

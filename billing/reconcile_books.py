@@ -20,12 +20,17 @@ OF_HOLDS = {
     "a hold's captured amount is what reached revenue",
     "money is held and captured for holds only",
 }
-# Each credited top-up and each reversal against the transfers that carry its name.
+# Each credited top-up, each paid invoice and each reversal against the transfers that carry its name.
 CREDITS = """
 SELECT 'top-up in the books, micro-dollars', 'top-up ' || p.id, p.credited_micros, coalesce(t.amount_micros, 0), p.paid_at
 FROM billing_topup p LEFT JOIN billing_transfer t ON t.reference = 'topup:' || p.payment
 WHERE p.status = 'paid' AND p.payment <> '' AND p.paid_at >= %(since)s
   AND coalesce(t.amount_micros, 0) <> p.credited_micros
+UNION ALL
+SELECT 'invoice in the books, micro-dollars', 'invoice ' || i.number, i.credited_micros, coalesce(t.amount_micros, 0),
+  i.issued_at
+FROM billing_invoice i LEFT JOIN billing_transfer t ON t.reference = 'topup:' || i.number
+WHERE i.credited_micros > 0 AND i.issued_at >= %(since)s AND coalesce(t.amount_micros, 0) <> i.credited_micros
 UNION ALL
 SELECT 'reversal in the books, micro-dollars', r.kind || ' ' || r.id, r.taken_micros, moved.micros, r.created_at
 FROM billing_reversal r CROSS JOIN LATERAL (

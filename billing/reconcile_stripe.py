@@ -28,6 +28,7 @@ from billing.gateway_models import (
 )
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 # A report may wait this long before somebody has to look: the outbox's own stop line, and a little.
 REPORTED_WITHIN = timedelta(hours=24)
 STUCK = [ReportState.STOPPED, ReportState.FAILED]
@@ -107,33 +108,48 @@ def payments(span: Span) -> Iterator[Finding]:
     yield from _paid(span)
     for kind, listed in (("refund", gateway.refunds), ("dispute", gateway.disputes)):
         for found in listed(since=span.since):
-            if _at(found) <= span.until and TopUp.objects.filter(payment=_payment_of(found)).exists():
+            if _at(found) <= span.until and _known(found.get("payment_intent") or "none"):
                 yield from _reversed(kind, found)
 
 
-def _payment_of(found: gateway.Snapshot) -> str:
-    return found.get("payment_intent") or "none"
+def _known(payment: str) -> bool:
+    topups, invoices = TopUp.objects.filter(payment=payment), Invoice.objects.filter(payment=payment)
+    return topups.exists() or invoices.exists()
 
 
 def _paid(span: Span) -> Iterator[Finding]:
     seen = set()
     what = "payment at Stripe, cents"
     for found in gateway.payments(since=span.since):
-        mark = (found.get("metadata") or {}).get("topup")
-        if found["status"] != "succeeded" or not mark:
+        booked = _booked(found) if found["status"] == "succeeded" else None
+        if booked is None:
             continue
         seen.add(found["id"])
-        topup = TopUp.objects.filter(payment=found["id"], status=TopUpStatus.PAID).first()
-        booked = topup.paid_cents if topup else 0
         if booked != found["amount_received"] and _at(found) <= span.until:
             yield Finding(
                 what, f"payment {found['id']}", int(found["amount_received"]), booked, at=_at(found)
             )
-    booked_ones = TopUp.objects.filter(
+    topups = TopUp.objects.filter(
         status=TopUpStatus.PAID, created_at__gte=span.since, created_at__lte=span.until
     )
-    for topup in booked_ones.exclude(payment="").exclude(payment__in=seen):
-        yield Finding(what, f"payment {topup.payment}", 0, topup.paid_cents, at=topup.created_at)
+    # An invoice may be issued a little after its payment was made.
+    issued = Invoice.objects.filter(issued_at__gte=span.since + DAY, issued_at__lte=span.until)
+    for rows in (topups, issued.filter(credited_micros__gt=0)):
+        facts = rows.exclude(payment="").exclude(payment__in=seen)
+        for payment, cents, at in facts.values_list("payment", "paid_cents", "created_at"):
+            yield Finding(what, f"payment {payment}", 0, cents, at=at)
+
+
+def _booked(found: gateway.Snapshot) -> int | None:
+    """What the books have for a payment, in cents. None: it is another programme's."""
+    if (found.get("metadata") or {}).get("topup"):
+        topup = TopUp.objects.filter(payment=found["id"], status=TopUpStatus.PAID).first()
+        return topup.paid_cents if topup else 0
+    invoice = Invoice.objects.filter(payment=found["id"]).first()
+    if invoice:
+        return invoice.paid_cents if invoice.credited_micros else 0
+    ours = Customer.objects.filter(number=found.get("customer") or "").exists()
+    return 0 if ours else None
 
 
 def _reversed(kind: str, found: gateway.Snapshot) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Money that goes back: refunds, ours or made on Stripe's own pages, and disputes.
+"""Money that goes back, of top-ups and of invoices: refunds, ours or made on Stripe's own pages, and disputes.
 
 Each is one row, looked at again whenever anybody says it changed. What the books have taken back for it is brought to
 what Stripe says now, by one transfer with a name of its own; in whatever order news come, the end is the same.
@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.models import User
 from billing import gateway, ledger
 from billing.errors import CreditSpent, GatewayError, GatewayRefused
-from billing.gateway_models import Reversal, ReversalKind, TopUp
+from billing.gateway_models import Invoice, Reversal, ReversalKind, TopUp
 from billing.models import TransferKind
 from billing.money import format_usd
 from billing.wake import wake
@@ -85,25 +85,26 @@ def _cents(topup: TopUp, micros: int) -> int:
     return micros * topup.paid_cents // topup.credited_micros if topup.credited_micros else 0
 
 
-def _micros(topup: TopUp, cents: int) -> int:
+def _micros(source: TopUp | Invoice, cents: int) -> int:
     """The credit that so much money bought, rounded to the nearest micro-dollar."""
-    return (2 * cents * topup.credited_micros + topup.paid_cents) // (2 * topup.paid_cents)
+    return (2 * cents * source.credited_micros + source.paid_cents) // (2 * source.paid_cents)
 
 
-def notice(topup: TopUp, kind: ReversalKind, found: gateway.Snapshot) -> None:
-    """Stripe has a refund or a dispute of this top-up: ours by its mark, or new to us."""
-    row = Reversal.objects.filter(number=found["id"]).first() or _marked(topup, found)
+def notice(source: TopUp | Invoice, kind: ReversalKind, found: gateway.Snapshot) -> None:
+    """Stripe has a refund or a dispute of what was paid: ours by its mark, or new to us."""
+    row = Reversal.objects.filter(number=found["id"]).first() or _marked(source, found)
     if row is None:
-        facts = {"organization_id": topup.organization_id, "topup": topup, "kind": kind}
+        which = "topup" if isinstance(source, TopUp) else "invoice"
+        facts = {"organization_id": source.organization_id, which: source, "kind": kind}
         row, _ = Reversal.objects.get_or_create(number=found["id"], defaults=facts)
     Reversal.objects.hint(row.pk)
     refresh(str(row.pk))
 
 
-def _marked(topup: TopUp, found: gateway.Snapshot) -> Reversal | None:
+def _marked(source: TopUp | Invoice, found: gateway.Snapshot) -> Reversal | None:
     mark = (found.get("metadata") or {}).get("reversal", "")
     try:
-        return topup.reversals.filter(pk=mark, number="").first() if mark else None
+        return source.reversals.filter(pk=mark, number="").first() if mark else None
     except ValidationError:  # metadata is anybody's text
         return None
 
@@ -113,7 +114,6 @@ def refresh(reversal_id: str) -> None:
     row = Reversal.objects.claim(reversal_id, seconds=LEASE_SECONDS)
     if row is None:
         return
-    row.topup = TopUp.objects.select_related("organization").get(pk=row.topup_id)
     try:
         found = _found(row) or _asked_for(row)
     except GatewayError as error:
@@ -132,7 +132,7 @@ def _found(row: Reversal) -> gateway.Snapshot | None:
         return gateway.dispute(row.number)
     if row.number:
         return gateway.refund(row.number)
-    made = (found for found in gateway.refunds_of(row.topup.payment) if _mark(found) == str(row.pk))
+    made = (found for found in gateway.refunds_of(row.source.payment) if _mark(found) == str(row.pk))
     return next(made, None)
 
 
@@ -140,7 +140,7 @@ def _asked_for(row: Reversal) -> gateway.Snapshot | None:
     """The refund, made now; nothing if Stripe refuses it. Only this very answer may say so."""
     try:
         return gateway.create_refund(
-            payment=row.topup.payment,
+            payment=row.source.payment,
             cents=row.cents,
             metadata={"reversal": str(row.pk), "organization": str(row.organization_id)},
             key=f"refund:{row.pk}",
@@ -158,7 +158,7 @@ def _apply(row: Reversal, found: gateway.Snapshot) -> None:
     Reversal.objects.mine(row).filter(number="").update(number=found["id"])
     cents = cents_gone(row.kind, found)
     final = status in (DISPUTE_FINAL if row.kind == ReversalKind.DISPUTE else REFUND_FINAL)
-    own = row.taken_micros if cents == row.cents and row.stages == 1 else _micros(row.topup, cents)
+    own = row.taken_micros if cents == row.cents and row.stages == 1 else _micros(row.source, cents)
     _settle(row, status, taken=max(0, own), cents=cents, final=final)
 
 
@@ -191,7 +191,7 @@ def _post(row: Reversal, stage: int, more: int) -> None:
     kind = TransferKind.DISPUTE if row.kind == ReversalKind.DISPUTE else TransferKind.REFUND
     verb = ledger.take_back if more > 0 else ledger.give_back
     verb(
-        row.topup.organization,
+        row.organization,
         abs(more),
         kind=kind,
         reference=f"{row.pk}:{stage}",

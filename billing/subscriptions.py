@@ -101,10 +101,19 @@ def refresh(invoice_id: str) -> None:
         return
     try:
         found = gateway.invoice(row.number)
+        row.payment = row.payment or _payment_of(found)
     except GatewayError as error:
         Invoice.objects.later(row, str(error))
         return
     _apply(row, found)
+
+
+def _payment_of(found: gateway.Snapshot) -> str:
+    """By which its money may go back one day; nothing where it was paid by no card."""
+    if found["status"] != "paid" or not found["amount_paid"]:
+        return ""
+    made = (one["payment"].get("payment_intent") for one in gateway.payments_of_invoice(found["id"]))
+    return next((payment for payment in made if payment), "")
 
 
 def _apply(row: Invoice, found: gateway.Snapshot) -> None:
@@ -116,6 +125,8 @@ def _apply(row: Invoice, found: gateway.Snapshot) -> None:
             title=found.get("number") or "",
             status=found["status"] or "",
             total_cents=found["total"],
+            payment=row.payment,
+            paid_cents=found["amount_paid"],
             page=found.get("hosted_invoice_url") or "",
             pdf=found.get("invoice_pdf") or "",
             issued_at=datetime.fromtimestamp(finalized, tz=UTC) if finalized else None,

@@ -221,6 +221,29 @@ class TestPayments:
         desk.mail.lose()
         assert of("R4") == [("R4", "300", "0"), ("R4", "500", "0")]
 
+    def test_r4_an_invoices_money_that_nobody_heard_of(self, account, postpaid):
+        used(postpaid, 60)
+        work()
+        stripes.close_period(account.world, Customer.objects.get().subscription)
+        lost = account.mail.lose()
+        assert of("R4") == [("R4", "180", "0")]
+        for event in lost:
+            account.mail.send(event)
+        work()
+        assert of("R4") == []
+        intent = Invoice.objects.get().payment
+        payments.create_refund(account.world, {"payment_intent": intent, "amount": 30})
+        payments.dispute(account.world, intent, 50)
+        lost = account.mail.lose()
+        assert of("R4") == [("R4", "30", "0"), ("R4", "50", "0")]
+        for event in lost:
+            account.mail.send(event)
+        work()
+        assert of("R4") == []
+        del account.world.objects[intent]
+        Invoice.objects.update(credited_micros=1)
+        assert of("R4") == [("R4", "0", "180"), ("R4", "1", "1800000")]
+
     def test_r4_credit_that_is_not_in_the_books(self, stripe_off, org):
         """The books' own side of it, which needs no Stripe."""
         paid = {"status": "paid", "paid_at": timezone.now(), "waiting": False}

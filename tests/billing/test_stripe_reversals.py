@@ -181,6 +181,19 @@ class TestDispute:
         assert_sound()
 
 
+def test_a_refund_waits_for_the_credit_that_it_takes_back(desk, org, alice_browser):
+    """Only the refund is heard of, and Stripe breaks off while its payment is looked for."""
+    session = desk.pay(alice_browser.post("/billing/topups", {"amount": "20"}).headers["Location"])
+    desk.mail.lose()
+    payments.create_refund(desk.world, {"payment_intent": session["payment_intent"], "amount": 500})
+    desk.mail.waiting[:] = [event for event in desk.mail.waiting if event["type"] == "refund.created"]
+    desk.double.fail("500_before", "/v1/checkout/sessions", method="get", times=2)
+    desk.tell()
+    for _ in range(2):
+        work(hurry=True)
+    assert books(org) == (15 * USD, 0)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_eight_refunds_at_once_never_return_more_than_was_paid(desk, org, alice_browser):
     operator = make_user("operator@house.example")

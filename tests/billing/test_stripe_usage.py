@@ -19,6 +19,7 @@ from billing.models import (
     Invoice,
     Limits,
     RateClass,
+    Reversal,
     StripeEvent,
     Transfer,
     UsageLine,
@@ -429,6 +430,23 @@ class TestInvoices:
         page = alice_browser.get("/billing").content.decode()
         assert invoice.page in page
         assert "$1.80" in page
+
+    @pytest.mark.parametrize("order", [list, backwards])
+    def test_what_was_paid_may_go_back(self, account, postpaid, order):
+        """Of 1.80 with the tax 0.90 is refunded and 0.90 disputed, of which the dispute is won."""
+        job(postpaid, 50)
+        work()
+        made = stripes.close_period(account.world, Customer.objects.get().subscription, tax=30)
+        intent = account.world.all("payment_intent")[0]["id"]
+        payments.create_refund(account.world, {"payment_intent": intent, "amount": 90})
+        disputed = payments.dispute(account.world, intent, 90)
+        account.tell(times=2, order=order)
+        assert (Invoice.objects.get().payment, books(postpaid)) == (intent, (-1_500_000, 0))
+        payments.close_dispute(account.world, disputed["id"], won=True)
+        account.tell(times=2, order=order)
+        assert books(postpaid) == (-750_000, 0)
+        assert [row.invoice.number for row in Reversal.objects.all()] == [made["id"]] * 2
+        assert_sound()
 
     def test_an_unpaid_one_does_not_until_it_is(self, account, postpaid):
         job(postpaid, 60)

@@ -256,20 +256,21 @@ def create_item(world: World, params: Object) -> Object:
     return item
 
 
-def close_period(world: World, subscription_id: str, *, paid: bool = True) -> Object:
-    """The month ends: usage and pending items become an invoice, which is finalized and paid (or not)."""
+def close_period(world: World, subscription_id: str, *, paid: bool = True, tax: int = 0) -> Object:
+    """The month ends: usage and pending items become an invoice, with so much tax, finalized and paid (or not)."""
     subscription = world.get("subscription", subscription_id)
     customer = subscription["customer"]
     usage = [_usage_line(world, customer, item) for item in subscription["items"]["data"]]
     items = world.all("invoiceitem", customer=customer, invoice=None)
     lines = [line for line in usage if line] + [(item["amount"], item["description"], None) for item in items]
-    total = sum(amount for amount, *_ in lines)
+    net = sum(amount for amount, *_ in lines)
+    total = net + tax
     invoice = world.new(
         "invoice",
         customer=customer,
         currency="usd",
         status="draft",
-        subtotal=total,
+        subtotal=net,
         total=total,
         amount_due=total,
         amount_remaining=total,
@@ -277,7 +278,7 @@ def close_period(world: World, subscription_id: str, *, paid: bool = True) -> Ob
         period_start=subscription["start_date"],
         period_end=world.now + 1,
     )
-    invoice["total_excluding_tax"] = total
+    invoice["total_excluding_tax"] = net
     for item in items:
         item["invoice"] = invoice["id"]
     invoice["lines"]["data"] = [
@@ -337,10 +338,46 @@ def settle_invoice(world: World, invoice: Object, *, paid: bool) -> None:
     if not paid:
         world.emit("invoice.payment_failed", invoice)
         return
+    if invoice["total"]:
+        _pay_by_card(world, invoice)
     invoice |= {"status": "paid", "amount_paid": invoice["total"], "amount_remaining": 0}
     invoice["status_transitions"]["paid_at"] = world.now
     world.emit("invoice.paid", invoice)
     world.emit("invoice.payment_succeeded", invoice)
+
+
+def _pay_by_card(world: World, invoice: Object) -> Object:
+    """The payment that Stripe makes of the invoice, and what ties the two."""
+    cents, common = invoice["total"], {"currency": "usd", "customer": invoice["customer"]}
+    intent = world.new(
+        "payment_intent", amount=cents, amount_received=cents, status="succeeded", metadata={}, **common
+    )
+    charge = world.new(
+        "charge",
+        amount=cents,
+        amount_captured=cents,
+        captured=True,
+        paid=True,
+        status="succeeded",
+        payment_intent=intent["id"],
+        metadata={},
+        **common,
+    )
+    intent["latest_charge"] = charge["id"]
+    tie = world.new(
+        "invoice_payment",
+        invoice=invoice["id"],
+        amount_paid=cents,
+        amount_requested=cents,
+        currency="usd",
+        is_default=True,
+        status="paid",
+        payment={"type": "payment_intent", "payment_intent": intent["id"]},
+    )
+    world.emit("charge.succeeded", charge)
+    world.emit("payment_intent.succeeded", intent)
+    world.emit("invoice_payment.paid", tie)
+    return intent
 
 
 @handles("post", "/v1/invoices/{invoice}/void")

@@ -92,6 +92,7 @@ COLLECTIONS = {
     "/v1/subscriptions": "subscription",
     "/v1/invoices": "invoice",
     "/v1/invoiceitems": "invoiceitem",
+    "/v1/invoice_payments": "invoice_payment",
     "/v1/webhook_endpoints": "webhook_endpoint",
     "/v1/events": "event",
     "/v2/core/events": "v2.core.event",
@@ -233,6 +234,8 @@ def _matches(known: Object, name: str, value: Any) -> bool:
     if name == "created" and isinstance(value, dict):
         at = known.get("created", known.get("date"))  # invoice items have their own word for it
         return bool(value.get("gte", 0) <= at <= value.get("lte", at))
+    if name == "payment":
+        return bool(value.items() <= known["payment"].items())
     if (name, value) == ("status", "all"):
         return True
     if name == "lookup_keys":
