@@ -25,6 +25,11 @@ WITNESS = """
 OPEN_STREAMS = "streams.filter(stream => stream.readyState !== EventSource.CLOSED).length"
 PLAYING = "voices.filter(voice => !voice.paused).length"
 
+SEEN = """seen => {
+    Object.defineProperty(document, "hidden", {value: !seen, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 
 @pytest.fixture(autouse=True)
 def _patience() -> Iterator[None]:
@@ -108,10 +113,17 @@ def test_a_server_that_is_away_is_told_and_a_job_that_is_gone_is_asked_for_no_mo
     page.get_by_label("Prompt").fill(STALLS)
     workshop.samples()
     page.clock.install()
+    workshop.generate.click()
+    expect(page.locator("article")).to_be_visible()
+    assert page.evaluate(OPEN_STREAMS) == 1
+    page.evaluate(SEEN, False)
+    page.clock.fast_forward(40_000)
+    assert page.evaluate(OPEN_STREAMS) == 0  # nobody looks
+
     page.route("**/studio/jobs/**", lambda route: route.abort())
     notice = page.get_by_text("No connection to Voicereel. This page goes on trying.")
     with page.expect_event("requestfailed"):
-        workshop.generate.click()
+        page.evaluate(SEEN, True)
     expect(notice).to_be_hidden()  # one failure is none yet
     page.clock.fast_forward(5_000)
     expect(notice).to_be_visible()

@@ -102,10 +102,10 @@ export class Watch extends EventTarget {
     }
   }
 
-  // Nobody looks, or somebody does again.
+  // Nobody looks, or somebody does again; who listens still wants the next clip.
   turned() {
     clearTimeout(this.leave);
-    if (document.hidden) this.leave = setTimeout(() => this.rest(), UNSEEN_MS);
+    if (document.hidden) this.leave = setTimeout(() => { if (!this.reel.playing) this.rest(); }, UNSEEN_MS);
     else if (this.id && !this.state?.final && !this.stream) this.look(this.id);
   }
 
