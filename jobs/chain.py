@@ -85,18 +85,27 @@ def _picture(job: Job, attempt: Attempt, seconds: int) -> InputFile:
         route_id=attempt.route_id, part=attempt.part - 1, status=AttemptStatus.SUCCEEDED
     ).latest("number")
     address = storage.signed_get(f"{workspace_prefix(before)}/{PICTURE}", seconds=seconds)
-    return InputFile(address, "image/png", **before.result["picture"])
+    return InputFile(address, "image/png", **before.result["picture"], made=True)
 
 
 def keep(attempt: Attempt, film: Path, folder: Path) -> dict[str, Any]:
-    """Put a finished part's film and its last picture where the next part, and the joining, find them."""
+    """Put a finished part's film and its last picture where the next part, and the joining, find them.
+
+    A film may be smaller than the pictures that its own provider takes: the picture is enlarged to those.
+    """
     picture = folder / PICTURE
-    media.last_frame(film, picture)
+    media.last_frame(film, picture, least_side=_least_side(attempt))
     probe = media.probe(picture, expect="image")
     prefix = workspace_prefix(attempt)
     storage.put(f"{prefix}/{FILM}", film, content_type="video/mp4")
     storage.put(f"{prefix}/{PICTURE}", picture, content_type="image/png")
     return {**attempt.result, "picture": {"bytes": probe.bytes, "width": probe.width, "height": probe.height}}
+
+
+def _least_side(attempt: Attempt) -> int:
+    route = Route.objects.filter(pk=attempt.route_id).first()
+    bounds = bounds_of(route) if route else None
+    return bounds.sides[0] if bounds else 0
 
 
 def join(job: Job, last: Path, folder: Path, dest: Path) -> None:

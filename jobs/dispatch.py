@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from celery import shared_task
 from django.conf import settings
 from django.core.signing import Signer
 from django.db import connection, transaction
-from django.db.models import BooleanField, Count, ExpressionWrapper, Prefetch, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -219,12 +220,27 @@ def _load(full: Collection[int]) -> routing.Load:
         by_route[route_id] += count
         if account_id is not None:
             by_account[account_id, model] += count
-    # Ids begin with their time, so the primary key finds the newest.
-    second_ago = UUID(int=(time.time_ns() // 1_000_000 - 1000) << 80)
-    begun = Attempt.objects.filter(pk__gte=second_ago, account_id__isnull=False).values_list("account_id")
+    begun = _begun_within(1).filter(account_id__isnull=False).values_list("account_id")
     shut, probed = circuit.opened()
     recent = dict(begun.annotate(n=Count("id")))
-    return routing.Load(by_route, by_account, recent=recent, shut=shut, probed=probed, full=full)
+    return routing.Load(
+        by_route,
+        by_account,
+        recent=recent,
+        in_minute=cache(_begun_in_minute),
+        shut=shut,
+        probed=probed,
+        full=full,
+    )
+
+
+def _begun_in_minute(account_id: int) -> int:
+    return _begun_within(60).filter(account_id=account_id).count()
+
+
+def _begun_within(seconds: int) -> QuerySet[Attempt]:
+    """Ids begin with their time, so the primary key finds the newest."""
+    return Attempt.objects.filter(pk__gte=UUID(int=(time.time_ns() // 1_000_000 - seconds * 1000) << 80))
 
 
 def _running(organization: UUID) -> int:

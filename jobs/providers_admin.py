@@ -93,13 +93,18 @@ def _accounts(
             account.base_url or "the provider's own address",
             f"{flying[account.pk]:,}",
             "" if account.max_running is None else f"{account.max_running:,}",
-            "" if account.submits_per_second is None else f"{account.submits_per_second:,}",
+            _pace(account),
             _switches(request, "account", account.pk, switch_of(account), str(account)),
         ]
         for account in accounts
     ]
-    headers = ["Account", "Address", "In flight", "Most of one model", "Submits a second", "Switch"]
+    headers = ["Account", "Address", "In flight", "Most of one model", "Submits", "Switch"]
     return {"headers": headers, "rows": rows}
+
+
+def _pace(account: ProviderAccount) -> str:
+    limits = ((account.submits_per_second, "second"), (account.submits_per_minute, "minute"))
+    return ", ".join(f"{most:,} a {unit}" for most, unit in limits if most is not None)
 
 
 def _switches(request: HttpRequest, kind: str, pk: int, state: str, name: str) -> str:

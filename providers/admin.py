@@ -41,6 +41,7 @@ class ProviderAccountAdmin(Audited[ProviderAccount]):
         "base_url",
         "max_running",
         "submits_per_second",
+        "submits_per_minute",
     ]
     list_filter = [one_of("provider", lambda: settings.PROVIDERS), "enabled"]
     list_select_related = ["organization"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +17,8 @@ class Account:
     """Who we are at a provider: an empty one where there is nobody to be.
 
     `secret` checks what claims to come from the provider. `settings` are the operator's, as the adapter's README
-    tells them. `queries_per_second`: 0 means no limit.
+    tells them. `queries_per_second`: 0 means no limit; where there is one, `turn` waits for the account's next place
+    among all processes, and raises Throttled where none is near. A poll's places are taken by who polls.
     """
 
     base_url: str = ""
@@ -25,6 +26,7 @@ class Account:
     secret: str = field(default="", repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict)
     queries_per_second: float = 0.0
+    turn: Callable[[], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,16 @@ class Limits:
 
     max_running: int | None = None
     submits_per_second: int | None = None
+    submits_per_minute: int | None = None
     queries_per_second: int | None = None
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input of an order. `url` is readable without credentials for the order's life; length in ms, sides in px."""
+    """One input of an order. `url` is readable without credentials for the order's life; length in ms, sides in px.
+
+    `made`: not the customer's own, but cut out of what was filmed of this job before.
+    """
 
     url: str
     content_type: str
@@ -49,19 +55,23 @@ class InputFile:
     duration_ms: int = 0
     width: int = 0
     height: int = 0
+    made: bool = False
 
 
 @dataclass(frozen=True)
 class Bounds:
     """What a provider takes of one model. Nothing given: nothing known.
 
-    `sides` are the least and the most pixels of a picture's side; `formats` and `most_bytes` go by role. `regions`: where
-    the provider makes it, the usual one first.
+    `sides` are the least and the most pixels of a picture's side, `clip_sides` of a clip's; `steepest`: how many times
+    its short side the long one of either may have. `formats` and `most_bytes` go by role. `regions`: where the provider
+    makes it, the usual one first.
     """
 
     shortest_ms: int = 0
     longest_ms: int = 0
     sides: tuple[int, int] = (0, 0)
+    clip_sides: tuple[int, int] = (0, 0)
+    steepest: float = 0.0
     resolutions: tuple[str, ...] = ()
     formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     most_bytes: Mapping[str, int] = field(default_factory=dict)

@@ -91,7 +91,9 @@ def complaint(route: Route, asked: Asked) -> Complaint | None:
         known = " and ".join(bounds.resolutions)
         message = f"{asked.resolution} cannot be rendered at the moment; {known} can."
         return Complaint(UNSUITABLE, message, "resolution")
-    wrong = (_wrong(role, file, bounds) for role, file in asked.files.items())
+    # A voice that is cut is sent as pieces that we make.
+    sent = {role: file for role, file in asked.files.items() if role != "audio" or not cuts(route, asked)}
+    wrong = (_wrong(role, file, bounds) for role, file in sent.items())
     return _length(asked, bounds, route) or next(filter(None, wrong), None)
 
 
@@ -129,11 +131,10 @@ def _length(asked: Asked, bounds: Bounds, route: Route) -> Complaint | None:
 
 def _wrong(role: str, file: InputFile, bounds: Bounds) -> Complaint | None:
     word = KINDS.get(role, role)
-    least, most = bounds.sides
-    if role == "image" and not all(least <= side <= (most or side) for side in (file.width, file.height)):
-        span = f"{least} to {most}" if most else f"at least {least}"
-        message = f"The picture has {file.width} x {file.height} pixels; its sides must have {span}."
-        return Complaint(UNSUITABLE, message, role)
+    if role != "audio":
+        sides = bounds.sides if role == "image" else bounds.clip_sides
+        if shape := _shape(word, file, sides, bounds.steepest):
+            return Complaint(UNSUITABLE, shape, role)
     formats = bounds.formats.get(role, ())
     if formats and file.content_type not in formats:
         known = ", ".join(name.partition("/")[2].removeprefix("x-").upper() for name in formats)
@@ -143,3 +144,16 @@ def _wrong(role: str, file: InputFile, bounds: Bounds) -> Complaint | None:
         message = f"The {word} has {size}; at most {bounds.most_bytes[role] / MIB:g} MiB can be rendered."
         return Complaint(UNSUITABLE, message, role)
     return None
+
+
+def _shape(word: str, file: InputFile, sides: tuple[int, int], steepest: float) -> str:
+    """What is wrong with a picture's or a clip's shape; "" for nothing."""
+    least, most = sides
+    short, long = sorted((file.width, file.height))
+    has = f"The {word} has {file.width} x {file.height} pixels"
+    if short < least or long > (most or long):
+        span = f"{least} to {most}" if most else f"at least {least}"
+        return f"{has}; its sides must have {span}."
+    if steepest and long > steepest * short:
+        return f"{has}; its long side may have at most {steepest:g} times its short one."
+    return ""

@@ -7,16 +7,23 @@ two hundred that alone takes more than ten milliseconds.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Any
 
 import httpcore
 import httpx
 
+from accounts.public import is_allowed, is_public
+
 # A connection that nobody needed for so long is closed.
 IDLE_SECONDS = 30.0
+# A name with many answers costs at most this many tries.
+MAX_ADDRESSES = 4
 # What may go wrong, by the names of both layers.
 NAMES: dict[type[Exception], type[httpx.TransportError]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
@@ -35,9 +42,11 @@ NAMES: dict[type[Exception], type[httpx.TransportError]] = {
 class Connections(httpx.AsyncBaseTransport):
     """At most `most` requests on their way, each on a connection of its own; the one used last is used next."""
 
-    def __init__(self, most: int, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, most: int, tls: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend | None = None
+    ) -> None:
         self.places = asyncio.Semaphore(most)
-        self.tls = tls
+        self.tls, self.backend = tls, backend
         self.idle: defaultdict[str, deque[httpcore.AsyncHTTPConnection]] = defaultdict(deque)
         self.lent: set[httpcore.AsyncHTTPConnection] = set()
 
@@ -81,7 +90,10 @@ class Connections(httpx.AsyncBaseTransport):
         if idle and not idle[-1].has_expired():
             return idle.pop()
         return httpcore.AsyncHTTPConnection(
-            origin=origin, ssl_context=self.tls, keepalive_expiry=IDLE_SECONDS
+            origin=origin,
+            ssl_context=self.tls,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=self.backend,
         )
 
     async def _take_back(self, origin: httpcore.Origin, connection: httpcore.AsyncHTTPConnection) -> None:
@@ -125,6 +137,46 @@ class _Body(httpx.AsyncByteStream):
             await self.answer.aclose()
         finally:
             await take_back()
+
+
+class PublicOnly(httpcore.AsyncNetworkBackend):
+    """Opens sockets to public addresses, and to hosts that the operator allows: a name is resolved once, every answer is
+    checked, and the socket goes to one of those very answers.
+    """
+
+    def __init__(self) -> None:
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  the base class has it
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        found = await _resolved(host, port, timeout)
+        if not is_allowed(host, port) and not all(is_public(ip_address(address)) for address in found):
+            raise httpcore.ConnectError("not an address of the public internet")
+        *others, last = found[:MAX_ADDRESSES]
+        for address in others:
+            try:
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._inner.connect_tcp(last, port, timeout, local_address, socket_options)
+
+
+async def _resolved(host: str, port: int, seconds: float | None) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(seconds):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise httpcore.ConnectTimeout("the name was not resolved in time") from error
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError("the name cannot be resolved") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 @contextmanager

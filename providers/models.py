@@ -44,6 +44,9 @@ class ProviderAccount(models.Model):
     submits_per_second = models.PositiveIntegerField(
         null=True, blank=True, help_text="Empty: as the README says."
     )
+    submits_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Empty: as the README says. Both may be given; then both hold."
+    )
     queries_per_second = models.PositiveIntegerField(
         null=True, blank=True, help_text="Empty: as the README says."
     )

@@ -31,8 +31,9 @@ class Load:
     by_route: Mapping[int, int] = field(default_factory=dict)
     # by account and model: that is how providers count what runs
     by_account: Mapping[tuple[int, str], int] = field(default_factory=dict)
-    # by account: attempts begun within the last second
+    # by account: attempts begun within the last second; and within the last minute, which few accounts limit
     recent: Mapping[int, int] = field(default_factory=dict)
+    in_minute: Callable[[int], int] = lambda _: 0
     # routes whose circuit is open: those that wait, and those that may be tried by one attempt now
     shut: Collection[int] = ()
     probed: Collection[int] = ()
@@ -175,7 +176,7 @@ def _rank(policy: RoutingPolicy, asked: Asked, routes: list[Route]) -> Callable[
 
 
 def _free(route: Route, load: Load) -> bool:
-    """Room on the route and at its account: being placed, running there, and begun within the last second."""
+    """Room on the route and at its account: being placed, running there, and begun within the last second or minute."""
     if route.id in load.full:
         return False
     if route.max_running is not None and load.by_route.get(route.id, 0) >= route.max_running:
@@ -187,8 +188,11 @@ def _free(route: Route, load: Load) -> bool:
     running = usual.max_running if account.max_running is None else account.max_running
     if running is not None and load.by_account.get((account.id, route.model), 0) >= running:
         return False
-    pace = usual.submits_per_second if account.submits_per_second is None else account.submits_per_second
-    return pace is None or load.recent.get(account.id, 0) < pace
+    second = usual.submits_per_second if account.submits_per_second is None else account.submits_per_second
+    if second is not None and load.recent.get(account.id, 0) >= second:
+        return False
+    minute = usual.submits_per_minute if account.submits_per_minute is None else account.submits_per_minute
+    return minute is None or load.in_minute(account.id) < minute
 
 
 def only_previews(organization_id: UUID) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Requests to a vendor's API: bounded in time and size, never redirected, and whatever happens is one of our errors.
 
-The address is the operator's, so no private network is refused here. What a vendor names as a result is fetched
-elsewhere, through the pinned transport.
+The address is the operator's, so no private network is refused there; where a vendor wants files elsewhere, it is. What
+a vendor names as a result is fetched by others, through the pinned transport.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx
 
 from providers.base import Account, InputFile, Lost, State, Update
-from providers.connections import Connections
+from providers.connections import Connections, PublicOnly
 from providers.errors import (
     AccountRefused,
     NotFound,
@@ -83,9 +82,9 @@ async def kept_connections() -> AsyncIterator[None]:
             await client.aclose()
 
 
-def _client(most: int) -> httpx.AsyncClient:
+def _client(most: int, *, public_only: bool = False) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        transport=Connections(most, _tls()),
+        transport=Connections(most, _tls(), PublicOnly() if public_only else None),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
@@ -134,11 +133,15 @@ class Upstream:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         places_order: bool = False,
+        counts: bool = False,
     ) -> dict[str, Any]:
         """The JSON object that the vendor answers.
 
         `places_order`: from the moment the request may have arrived, a lost or unreadable answer is OutcomeUnknown.
+        `counts`: it is one of the queries that the vendor limits, and waits for its place among them.
         """
+        if counts and self.account.turn:
+            await self.account.turn()
         lost: type[ProviderError] = OutcomeUnknown if places_order else Unavailable
         extra = {**self.headers, **(headers or {})}
         try:
@@ -185,27 +188,37 @@ class Upstream:
         """Stream an input from our storage to where the vendor wants it. Nothing was ordered by it, so whatever goes
         wrong is Unavailable.
         """
-        if not self._may_take_files(url):
-            raise Unavailable(f"will not send files to {url[:100]!r}")
         before, after = form.around(file) if form else (b"", b"")
         length = str(len(before) + file.bytes + len(after))
         try:
-            async with self.source(file) as pieces:
+            place = self._place(url)
+            async with self.source(file) as pieces, self._sender(place) as http:
                 content = _around(before, pieces, after)
                 extra = {"User-Agent": "Voicereel/1", **headers, "Content-Length": length}
-                response = await self.http.request(method, url, content=content, headers=extra)
+                # Of the answer its status is all that is read.
+                async with http.stream(method, place, content=content, headers=extra) as response:
+                    status = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"a file could not be sent: {_say(error)}") from error
-        if not OK <= response.status_code < REDIRECT:
-            raise Unavailable(f"a file was answered with {response.status_code}")
+        if not OK <= status < REDIRECT:
+            raise Unavailable(f"a file was answered with {status}")
 
-    def _may_take_files(self, url: str) -> bool:
-        """A vendor names the place itself: by https, or as openly as the operator's own address is written."""
-        try:
-            parts, ours = urlsplit(url), urlsplit(self.base_url)
-        except ValueError:
-            return False
-        return bool(parts.hostname) and parts.scheme in {"https", ours.scheme}
+    def _place(self, url: str) -> httpx.URL:
+        """A vendor names it itself: by https, or as openly as the operator's own address is written."""
+        place = httpx.URL(url)
+        if not place.host or place.scheme not in {"https", httpx.URL(self.base_url).scheme}:
+            raise Unavailable(f"will not send files to {url[:100]!r}")
+        return place
+
+    @asynccontextmanager
+    async def _sender(self, place: httpx.URL) -> AsyncIterator[httpx.AsyncClient]:
+        """The vendor's own host is the operator's choice, in a private network or not; any other must be public."""
+        ours = httpx.URL(self.base_url)
+        if (place.scheme, place.host, place.port) == (ours.scheme, ours.host, ours.port):
+            yield self.http
+            return
+        async with _client(1, public_only=True) as http:
+            yield http
 
     @asynccontextmanager
     async def source(self, file: InputFile) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -5,11 +5,15 @@ What is opened here goes to an adapter and nowhere else.
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
+from asgiref.sync import sync_to_async
 from django.db import connection
 
 from accounts.seals import Seal, SealBroken
 from providers.base import Account, Limits
-from providers.errors import AccountRefused
+from providers.errors import AccountRefused, Throttled
 from providers.models import ProviderAccount
 
 RESERVE = """
@@ -21,6 +25,8 @@ RETURNING extract(epoch FROM queries_until - clock_timestamp()) - %(length)s
 
 # Of the queries that are allowed: evenly sent requests still bunch on their way.
 PACE = 0.85
+# Longer than this a single query does not wait for its place.
+TURN_SECONDS = 5.0
 NO_LIMITS = Limits()
 _seal = Seal(b"providers.vault")
 
@@ -36,12 +42,14 @@ def account(account_id: int, limits: Limits = NO_LIMITS) -> Account:
         raise AccountRefused(
             f"the key of {row} was sealed under another SECRET_KEY; enter it again"
         ) from None
+    rate = (row.queries_per_second or limits.queries_per_second or 0) * PACE
     return Account(
         base_url=row.base_url.rstrip("/"),
         key=key,
         secret=secret,
         settings=row.settings,
-        queries_per_second=(row.queries_per_second or limits.queries_per_second or 0) * PACE,
+        queries_per_second=rate,
+        turn=partial(_turn, row.pk, rate) if rate else None,
     )
 
 
@@ -51,6 +59,13 @@ def keep(row: ProviderAccount, *, key: str = "", secret: str = "") -> None:
         row.sealed_key = _seal.close(key)
     if secret:
         row.sealed_secret = _seal.close(secret)
+
+
+async def _turn(account_id: int, rate: float) -> None:
+    wait = await sync_to_async(reserve_queries)(account_id, 1, rate, patience=TURN_SECONDS)
+    if wait is None:
+        raise Throttled("the account's queries are taken", retry_after=TURN_SECONDS)
+    await asyncio.sleep(wait)
 
 
 def reserve_queries(account_id: int, count: int, per_second: float, *, patience: float) -> float | None:

@@ -18,7 +18,7 @@ from ipaddress import ip_address
 import httpcore
 import httpx
 
-from jobs.fetch.addresses import is_allowed, is_public
+from accounts.public import is_allowed, is_public
 from jobs.fetch.refusals import FetchRefused
 
 # A name with many answers costs at most this many connection attempts.

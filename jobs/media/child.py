@@ -89,7 +89,7 @@ def _of_parts(do: str, order: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
     if do == "piece":
         return parts.piece(file, order["start_ms"], order["end_ms"], order["dest"])
     if do == "last_frame":
-        return parts.last_frame(file, order["dest"])
+        return parts.last_frame(file, order["dest"], order["least_side"])
     return parts.join(file, order["films"], order["bounds"], order["dest"], order["encoder"])
 
 

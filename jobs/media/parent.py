@@ -74,9 +74,9 @@ def piece(path: Path, start_ms: int, end_ms: int, dest: Path) -> None:
     _make({"do": "piece", "path": str(path), "start_ms": start_ms, "end_ms": end_ms}, dest, WHOLE_SOUND)
 
 
-def last_frame(path: Path, dest: Path) -> None:
-    """Write a film's last picture to `dest`, a PNG. Raises MediaRefused."""
-    _make({"do": "last_frame", "path": str(path)}, dest, PICTURE)
+def last_frame(path: Path, dest: Path, *, least_side: int = 0) -> None:
+    """Write a film's last picture to `dest`, a PNG, enlarged where a side were below the least. Raises MediaRefused."""
+    _make({"do": "last_frame", "path": str(path), "least_side": least_side}, dest, PICTURE)
 
 
 def samples(path: Path, folder: Path, most: int) -> list[Path]:

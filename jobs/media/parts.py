@@ -92,14 +92,18 @@ def piece(file: BinaryIO, start_ms: int, end_ms: int, dest: str) -> dict[str, An
     return {"samples": len(samples)}
 
 
-def last_frame(file: BinaryIO, dest: str) -> dict[str, Any]:
-    """The film's last picture, as PNG."""
+def last_frame(file: BinaryIO, dest: str, least_side: int) -> dict[str, Any]:
+    """The film's last picture, as PNG; larger where a side has not the least pixels."""
     last = None
     for _, frame in frames(file):
         last = frame
     if last is None:
         raise unreadable("video")
     picture = upright(last)
+    short = min(picture.size)
+    if short < least_side:
+        width, height = (-(-side * least_side // short) for side in picture.size)
+        picture = picture.resize((width, height))
     picture.save(dest, "PNG")
     return {"width": picture.width, "height": picture.height}
 

@@ -40,15 +40,25 @@ class DashScopeAdapter(Adapter):
         async with self._upstream() as api:
             try:
                 async with asyncio.timeout(UPLOAD_SECONDS):
-                    if order.model == "wan-2.2-s2v" and self.account.settings.get("check_pictures", True):
+                    if self._is_looked_at(order):
                         await self._gate(api, order)
                     addresses = await self._addresses(api, order, name)
             except TimeoutError as error:
                 raise Unavailable("the inputs took too long to send") from error
             headers = {"X-DashScope-Async": "enable", **_resolve(addresses)}
             body = wire.submission(name, order, addresses)
-            said = await api.ask("POST", SYNTHESIS, body=body, headers=headers, places_order=True)
+            try:
+                said = await api.ask("POST", SYNTHESIS, body=body, headers=headers, places_order=True)
+            except Refused as refusal:
+                if order.inputs["image"].made and refusal.code in wire.OF_THE_PICTURE:
+                    raise unsuitable("provider_failed", refusal.message) from refusal
+                raise
         return external_id(named(said, "output", "task_id"))
+
+    def _is_looked_at(self, order: Order) -> bool:
+        """What was filmed here of a picture that passed may turn away or blur; that is not the customer's doing."""
+        wanted = order.model == "wan-2.2-s2v" and self.account.settings.get("check_pictures", True)
+        return bool(wanted) and not order.inputs["image"].made
 
     async def _gate(self, api: Upstream, order: Order) -> None:
         """The detector's look costs next to nothing and a second; the generator's costs minutes."""
@@ -101,7 +111,7 @@ class DashScopeAdapter(Adapter):
     async def _listed(self, api: Upstream, model: str, lost: Lost) -> list[str]:
         found: list[str] = []
         for number in range(1, LIST_PAGES + 1):
-            said = await api.ask("GET", wire.page(number, model))
+            said = await api.ask("GET", wire.page(number, model), counts=True)
             found += wire.unaccounted(said, lost, SLACK_MS)
             pages = said.get("total_page")
             if isinstance(pages, int) and number >= pages:
@@ -119,7 +129,7 @@ class DashScopeAdapter(Adapter):
         """Only what still waits there can be stopped."""
         async with self._upstream() as api:
             try:
-                await api.ask("POST", f"/tasks/{external_id}/cancel")
+                await api.ask("POST", f"/tasks/{external_id}/cancel", counts=True)
             except Refused:
                 return False
         return True

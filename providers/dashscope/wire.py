@@ -36,6 +36,8 @@ class Kind:
     sides: tuple[int, int]
     image_bytes: int
     regions: tuple[str, ...]
+    clip_sides: tuple[int, int] = (0, 0)
+    steepest: float = 0.0
 
 
 BEIJING, SINGAPORE = "cn-beijing", "ap-southeast-1"
@@ -49,6 +51,8 @@ KINDS = {
         (200, 4096),
         5 * MIB,
         (BEIJING, SINGAPORE),
+        clip_sides=(200, 2048),
+        steepest=3.0,
     ),
 }
 VOICE_BYTES, CLIP_BYTES = 15 * MIB, 200 * MIB
@@ -57,6 +61,8 @@ BOUNDS = {
         shortest_ms=kind.shortest_ms,
         longest_ms=kind.longest_ms,
         sides=kind.sides,
+        clip_sides=kind.clip_sides,
+        steepest=kind.steepest,
         formats={"image": IMAGES, "audio": VOICES, "video": CLIPS},
         most_bytes={"image": kind.image_bytes, "audio": VOICE_BYTES - 1, "video": CLIP_BYTES},
         regions=kind.regions,
@@ -119,7 +125,8 @@ CODES = {
     "InternalError.Timeout": "provider_timeout",
     "RequestTimeOut": "provider_timeout",
 }
-FINAL_WORD = {"content_refused", "rights_refused", "face_not_found", "face_many", "face_turned", "face_small"}
+OF_THE_PICTURE = {"face_not_found", "face_many", "face_turned", "face_small"}
+FINAL_WORD = {"content_refused", "rights_refused", *OF_THE_PICTURE}
 ACCOUNT = (
     "Arrearage",
     "InvalidApiKey",
@@ -168,16 +175,21 @@ def _check_length(order: Order, kind: Kind) -> None:
 
 
 def _check_file(role: str, file: InputFile, kind: Kind) -> None:
-    least, most = kind.sides
-    if role == "image":
-        if not all(least <= side <= most for side in (file.width, file.height)):
-            raise unsuitable("image_size", f"{file.width}x{file.height}")
-        if file.content_type not in IMAGES or file.bytes > kind.image_bytes:
-            raise unsuitable("image_unsuitable", f"{file.content_type}, {file.bytes} bytes")
+    if role != "audio" and not _fits(file, kind.sides if role == "image" else kind.clip_sides, kind.steepest):
+        code = "image_size" if role == "image" else "video_unsuitable"
+        raise unsuitable(code, f"{file.width}x{file.height}")
+    if role == "image" and (file.content_type not in IMAGES or file.bytes > kind.image_bytes):
+        raise unsuitable("image_unsuitable", f"{file.content_type}, {file.bytes} bytes")
     if role == "audio" and (file.content_type not in VOICES or file.bytes >= VOICE_BYTES):
         raise unsuitable("audio_unsuitable", f"{file.content_type}, {file.bytes} bytes")
     if role == "video" and (file.content_type not in CLIPS or file.bytes > CLIP_BYTES):
         raise unsuitable("video_unsuitable", f"{file.content_type}, {file.bytes} bytes")
+
+
+def _fits(file: InputFile, sides: tuple[int, int], steepest: float) -> bool:
+    short, long = sorted((file.width, file.height))
+    least, most = sides
+    return least <= short and long <= (most or long) and (not steepest or long <= steepest * short)
 
 
 def submission(name: str, order: Order, addresses: Mapping[str, str]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class InferenceShAdapter(Adapter):
         if not lost.claimed:
             raise OutcomeUnknown("nothing here tells of an order without its id")
         async with self._upstream() as api:
-            said = await api.ask("GET", f"/tasks/{external_id(lost.claimed)}")
+            said = await api.ask("GET", f"/tasks/{external_id(lost.claimed)}", counts=True)
         if not wire.is_for(said, lost.callback_url):
             raise OutcomeUnknown("the task that was named is not known to be ours")
         return lost.claimed

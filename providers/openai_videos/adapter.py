@@ -46,7 +46,7 @@ class OpenAIVideosAdapter(Adapter):
         after = ""
         async with self._upstream() as api:
             for _ in range(LIST_PAGES):
-                said = await api.ask("GET", f"/videos?limit=100&order=desc{after}")
+                said = await api.ask("GET", f"/videos?limit=100&order=desc{after}", counts=True)
                 found += wire.unaccounted(said, lost, SLACK_SECONDS)
                 if said.get("has_more") is not True:
                     break

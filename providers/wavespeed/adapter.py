@@ -76,7 +76,8 @@ class WaveSpeedAdapter(Adapter):
                 await self._result(api, lost.claimed)
                 return lost.claimed
             for number in range(1, HISTORY_PAGES + 1):
-                said = await api.ask("POST", "/api/v3/predictions", body=wire.history_request(number, lost))
+                body = wire.history_request(number, lost)
+                said = await api.ask("POST", "/api/v3/predictions", body=body, counts=True)
                 page = wire.in_history(said, lost)
                 if page.found:
                     return page.found

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from accounts.public import is_public, literal
 from jobs import fetch
-from jobs.fetch.addresses import is_public, literal
 
 PRIVATE = [
     "http://127.0.0.1/",

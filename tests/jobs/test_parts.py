@@ -16,7 +16,6 @@ from jobs import cancel, media, parts, storage, sweep, switches
 from jobs.models import Asset, Attempt, Job
 from jobs.submit import submit
 from jobs.types import JobRequest
-from providers.fake import video
 from providers.models import FakeTask, ProviderAccount, Route
 from tests.jobs import drive
 from tests.providers.conformance.stands import picture, standing, stored
@@ -236,8 +235,8 @@ def test_nothing_is_cut_where_the_operator_does_not_allow_it(route, org, caller)
         long_job(org, caller)
 
 
-def test_at_dashscopes_double_a_voice_of_25_seconds_is_two_tasks(org, caller, settings, monkeypatch):
-    monkeypatch.setattr(video, "SIDE", 416)  # the vendor takes no smaller picture, its own included
+def test_at_dashscopes_double_a_voice_of_25_seconds_is_two_tasks(org, caller, settings):
+    """Its film is smaller than the pictures that it takes, and nobody but the customer's picture is looked at."""
     drive.fund(org)
     Route.objects.filter(organization=None).delete()
     with standing("dashscope", org) as stand:
@@ -250,4 +249,5 @@ def test_at_dashscopes_double_a_voice_of_25_seconds_is_two_tasks(org, caller, se
         assert job.attempts.latest("number").cuts == [0, 15_300, 25_000]
         assert [task.length_ms for task in stand.vendor.tasks.values()] == [15_300, 9_700]
         assert stand.vendor.over_limit == 0
+        assert len(stand.vendor.looks) == 1
         assert abs(Asset.objects.get(job=job, role="video").duration_ms - 25_000) <= 100

@@ -134,6 +134,17 @@ def test_no_more_attempts_begin_in_a_second_than_the_account_allows(order, accou
         assert Attempt.objects.count() == begun_by_then, milliseconds
 
 
+def test_no_more_attempts_begin_in_a_minute_than_the_account_allows(order, account, monkeypatch):
+    ProviderAccount.objects.update(submits_per_minute=2)
+    for _ in range(5):
+        order()
+    now = time.time_ns()
+    for begun_by_then, seconds in ((2, 0), (2, 1.5), (2, 59.9), (4, 60.1), (4, 120), (5, 120.2)):
+        monkeypatch.setattr(time, "time_ns", lambda at=now + int(seconds * 1e9): at)
+        begun()
+        assert Attempt.objects.count() == begun_by_then, seconds
+
+
 def test_an_account_that_is_switched_off_takes_nothing_new_but_its_orders_go_on(order, account):
     first = order()
     begun()

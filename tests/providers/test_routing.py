@@ -9,8 +9,9 @@ from accounts.models import AuditEntry
 from billing import ledger
 from jobs import sweep, switches
 from jobs.errors import Invalid, NoRoute
-from jobs.models import Attempt, Job
+from jobs.models import Asset, Attempt, Job
 from jobs.submit import offer, submit
+from jobs.types import JobRequest
 from providers import vault
 from providers.models import Circuit, FakeTask, ProviderAccount, Route, RoutingPolicy
 from providers.policy import PolicyRefused, set_policy
@@ -92,6 +93,58 @@ def test_each_vendor_says_itself_what_it_takes(org, caller):
         submit(caller, drive.request(org, duration_ms=25_000))
     assert refusal.value.code == "audio_too_long"
     submit(caller, drive.request(org, duration_ms=15_000))
+
+
+def test_a_voice_that_is_cut_may_have_any_format_and_size(org, caller):
+    """Its pieces are files of our own making."""
+    drive.fund(org)
+    account = ProviderAccount.objects.create(provider="dashscope", name="d")
+    route = Route.objects.create(
+        model="wan-2.2-s2v", provider="dashscope", account=account, organization=org, cut_longer=True
+    )
+
+    def ordered(duration_ms: int) -> Job:
+        request = drive.request(org, duration_ms=duration_ms)
+        big = {"content_type": "audio/mp4", "bytes": 50 * 1024**2}
+        Asset.objects.filter(pk=request.inputs["audio"]).update(**big)
+        return submit(caller, request)
+
+    assert ordered(25_000)
+    with pytest.raises(Invalid) as refusal:
+        ordered(15_000)
+    assert refusal.value.field == "audio"
+    Route.objects.filter(pk=route.pk).update(cut_longer=False)
+    with pytest.raises(Invalid):
+        ordered(25_000)
+
+
+@pytest.mark.parametrize(
+    ("role", "width", "height", "fits"),
+    [
+        ("video", 2048, 1024, True),
+        ("video", 2049, 1024, False),
+        ("video", 1024, 199, False),
+        ("video", 1600, 500, False),
+        ("video", 1500, 500, True),
+        ("image", 4000, 1400, True),
+        ("image", 4000, 1300, False),
+    ],
+)
+def test_what_shape_a_vendor_takes_is_known_before_it_is_ordered(org, caller, role, width, height, fits):
+    drive.fund(org)
+    account = ProviderAccount.objects.create(provider="dashscope", name="d")
+    Route.objects.filter(organization=None).delete()
+    Route.objects.create(model="wan-2.2-animate", provider="dashscope", account=account, organization=org)
+    files = {kind: drive.asset(org, kind) for kind in ("image", "video")}
+    Asset.objects.filter(pk=files[role].pk).update(width=width, height=height)
+    inputs = {kind: str(file.pk) for kind, file in files.items()}
+    request = JobRequest(model="wan-2.2-animate", inputs=inputs, options={"seed": 1}, dialect="rest")
+    if fits:
+        assert submit(caller, request)
+        return
+    with pytest.raises(Invalid) as refusal:
+        submit(caller, request)
+    assert (refusal.value.code, refusal.value.field) == ("input_unsuitable", role)
 
 
 def test_a_route_of_another_region_than_the_vendor_makes_it_in_takes_nothing(org, caller):

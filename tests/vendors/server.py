@@ -84,10 +84,16 @@ class Vendor(ThreadingHTTPServer):
         self.polls_to_end = 1
         self.ending: Any = None
         self.trespasses = 0
+        # where it wants files, if that is not itself
+        self.elsewhere = ""
 
     @property
     def url(self) -> str:
         return f"http://{self.host}"
+
+    @property
+    def store(self) -> str:
+        return self.elsewhere or self.url
 
     @property
     def host(self) -> str:

@@ -172,7 +172,7 @@ def test_a_redirect_is_not_followed(vendor_stand, job):
     assert vendor_stand.orders() == 1
 
 
-def test_inputs_that_cannot_be_handed_over_order_nothing(vendor_stand, job):
+def test_inputs_that_cannot_be_handed_over_order_nothing(vendor_stand, job, settings):
     vendor = vendor_stand.vendor
     if not vendor_stand.UPLOADS:
         assert vendor.count(vendor_stand.UPLOADS) == 0
@@ -183,8 +183,17 @@ def test_inputs_that_cannot_be_handed_over_order_nothing(vendor_stand, job):
         assert job.attempts.latest("number").error_code == "provider_unavailable", kind
         assert vendor_stand.orders() == 0
         vendor.heal()
+    vendor.elsewhere = (
+        f"http://localhost:{vendor.server_port}"  # a private address that the operator did not name
+    )
     begun(job)
-    until_placed(job)
+    assert job.attempts.latest("number").error_code == "provider_unavailable"
+    assert vendor.count("put") == vendor_stand.orders() == 0
+    settings.FETCH_ALLOW_HOSTS = [*settings.FETCH_ALLOW_HOSTS, f"localhost:{vendor.server_port}"]
+    vendor.fault("put", "flood", "flood")  # what is said after a file is not read
+    begun(job)
+    assert job.attempts.latest("number").external_id
+    assert vendor.count("put") == 2 + (vendor_stand.slug == "dashscope")
     assert vendor.trespasses == 0
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from django.utils import timezone
 
 from jobs.detect import EMO, S2V, detect
 from jobs.models import Attempt
 from jobs.states import Status
 from jobs.submit import submit
 from jobs.types import JobRequest
+from providers import errors, vault
+from providers.calls import call
 from providers.fake.video import make_video
 from providers.models import ProviderAccount, Route
 from providers.registry import adapter
 from tests.jobs import drive
 from tests.providers.conformance.stands import grow_old, picture, standing, stored, voice
+from tests.vendors.dashscope.double import problem
 
 
 @pytest.fixture
@@ -110,6 +116,38 @@ def test_two_candidates_are_told_apart_by_nobody(stand, caller):
     drive.hurry()
     drive.async_to_sync(drive.poll.resolve_unknown)()
     assert job.attempts.get().status == "unknown"
+
+
+def test_the_list_and_a_cancel_wait_for_their_place_among_the_accounts_queries(stand, caller):
+    stand.trouble("cut_after")
+    job = submit(caller, stand.request())
+    placed(job)
+    vault.reserve_queries(stand.account.pk, 1000, 17.0, patience=0)  # they are taken for a minute
+    drive.hurry()
+    drive.async_to_sync(drive.poll.resolve_unknown)()
+    with pytest.raises(errors.Throttled):
+        drive.async_to_sync(adapter("dashscope", stand.account.pk).cancel)("any")
+    assert stand.vendor.count("listing") == stand.vendor.count("cancel") == 0
+    assert job.attempts.get().status == "unknown"
+    ProviderAccount.objects.update(queries_until=timezone.now())
+    drive.hurry()
+    drive.async_to_sync(drive.poll.resolve_unknown)()
+    assert job.attempts.get().status == "submitted"
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_frame_that_the_vendor_filmed_is_not_the_customers_picture(stand, caller, monkeypatch, made):
+    stand.vendor.unfit = "InvalidFile.FacePose" if made else ""
+    monkeypatch.setattr(stand.vendor, "trouble", lambda _: problem(400, "InvalidFile.FacePose", "turned"))
+    stand.trouble("refusal")
+    submit(caller, stand.request())
+    order = drive.dispatch.make_order(drive.dispatch.pick())
+    image = replace(order.inputs["image"], made=made)
+    order = replace(order, inputs={**order.inputs, "image": image})
+    with pytest.raises(errors.Refused) as refusal:
+        call(30, adapter("dashscope", stand.account.pk).submit, order)
+    told = (errors.Unsuitable, "provider_failed") if made else (errors.Refused, "face_turned")
+    assert (type(refusal.value), refusal.value.code) == told
 
 
 def test_what_waits_there_can_be_canceled_and_what_runs_cannot(stand, caller):

@@ -201,6 +201,14 @@ def test_what_the_vendor_does_not_make_is_left_to_others(change, code):
     assert no.value.customer_message
 
 
+@pytest.mark.parametrize(("width", "height"), [(2049, 1024), (1024, 199), (1600, 500)])
+def test_a_clip_of_another_shape_is_left_to_others(width, height):
+    inputs = {"image": IMAGE, "video": replace(CLIP, width=width, height=height)}
+    with pytest.raises(Unsuitable) as no:
+        wire.model(order("wan-2.2-animate", inputs=inputs, options={}), {})
+    assert no.value.code == "video_unsuitable"
+
+
 def test_regions_and_workspaces():
     assert wire.base_url({}) == "https://dashscope.aliyuncs.com/api/v1"
     assert wire.base_url({"region": "ap-southeast-1"}) == "https://dashscope-intl.aliyuncs.com/api/v1"

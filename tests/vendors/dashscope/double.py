@@ -102,7 +102,7 @@ class DashScope(Vendor):
             "policy": "eyJleHBpcmF0aW9uIjoi",
             "signature": signature,
             "upload_dir": folder,
-            "upload_host": f"{self.url}/oss",
+            "upload_host": f"{self.store}/oss",
             "expire_in_seconds": 300,
             "max_file_size_mb": 100,
             "capacity_limit_mb": 999999999,

@@ -76,7 +76,7 @@ class InferenceSh(Vendor):
         name = secrets.token_hex(8)
         self.files[name] = {**entry, "content": b""}
         place = f"{self.url}/cloud/{name}/{entry['filename'] or 'file'}"
-        return done([{**entry, "id": name, "uri": place, "upload_url": f"{self.url}/put/{name}"}])
+        return done([{**entry, "id": name, "uri": place, "upload_url": f"{self.store}/put/{name}"}])
 
     def put(self, call: Call) -> Answer:
         entry = self.files[call.named["name"]]

@@ -79,7 +79,7 @@ class WaveSpeed(Vendor):
         headers = {"If-None-Match": "*"} | (
             {"Content-Type": body["content_type"]} if body.get("content_type") else {}
         )
-        upload = {"method": "PUT", "url": f"{self.url}/put/{name}", "headers": headers}
+        upload = {"method": "PUT", "url": f"{self.store}/put/{name}", "headers": headers}
         place = f"{self.url}/media/{name}/{body['filename']}"
         return done(
             {
