@@ -13,6 +13,7 @@
     ├── TopUpPlanWrong         topup_plan            correct the automatic top-up
     ├── TaxNeedsPage           topup_tax             buy credit on the payment page
     ├── CreditSpent            credit_spent          refund less, or let the operator override
+    ├── RefundOff              refund_off            refund on Stripe's own pages, or set its key first
     ├── OwnProposal            proposal_own          ask another operator
     ├── ProposalClosed         proposal_closed       it was decided before
     ├── GatewayError           what Stripe answered, or did not
@@ -201,6 +202,12 @@ class CreditSpent(BillingError):
             f"Only {format_usd(max(left_micros, 0))} USD of this payment is unspent and can be refunded."
         )
         super().__init__("credit_spent", message)
+
+
+class RefundOff(BillingError):
+    def __init__(self) -> None:
+        message = "Without STRIPE_SECRET_KEY nothing can be paid back to a card: the top-up keeps its credit."
+        super().__init__("refund_off", message)
 
 
 class OwnProposal(BillingError):

@@ -455,6 +455,7 @@ def create_price(*, name: str, product: str, meter: str, cents: Decimal, label: 
     params: Any = {
         "product": product,
         "lookup_key": name,
+        "transfer_lookup_key": True,
         "nickname": label,
         "currency": CURRENCY,
         "unit_amount_decimal": cents,
@@ -465,18 +466,20 @@ def create_price(*, name: str, product: str, meter: str, cents: Decimal, label: 
     return _ask(lambda c: c.v1.prices.create(params))
 
 
+PORTAL_FEATURES: Any = {
+    "invoice_history": {"enabled": True},
+    "payment_method_update": {"enabled": True},
+    "customer_update": {"enabled": True, "allowed_updates": ["address", "email", "name", "tax_id"]},
+    "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
+}
+
+
 def portal() -> Snapshot | None:
     return next(_all(lambda c: c.v1.billing_portal.configurations.list({"active": True})), None)
 
 
 def create_portal(*, return_to: str) -> Snapshot:
-    features: Any = {
-        "invoice_history": {"enabled": True},
-        "payment_method_update": {"enabled": True},
-        "customer_update": {"enabled": True, "allowed_updates": ["address", "email", "name", "tax_id"]},
-        "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
-    }
-    params: Any = {"features": features, "default_return_url": return_to}
+    params: Any = {"features": PORTAL_FEATURES, "default_return_url": return_to}
     return _ask(lambda c: c.v1.billing_portal.configurations.create(params))
 
 
@@ -490,13 +493,21 @@ def create_endpoint(*, address: str, kinds: list[str]) -> Snapshot:
 
 
 def change_endpoint(number: str, *, kinds: list[str]) -> Snapshot:
-    params: Any = {"enabled_events": kinds}
+    """Switched on as well: Stripe switches off one that failed for days."""
+    params: Any = {"enabled_events": kinds, "disabled": False}
     return _ask(lambda c: c.v1.webhook_endpoints.update(number, params))
 
 
-def destinations() -> list[Snapshot]:
-    found = _ask(lambda c: c.v2.core.event_destinations.list({"include": ["webhook_endpoint.url"]}))
-    return cast("list[Snapshot]", found["data"])
+def destinations() -> Iterator[Snapshot]:
+    return _all(lambda c: c.v2.core.event_destinations.list({"include": ["webhook_endpoint.url"]}))
+
+
+def change_destination(number: str, *, kinds: list[str]) -> Snapshot:
+    return _ask(lambda c: c.v2.core.event_destinations.update(number, {"enabled_events": kinds}))
+
+
+def enable_destination(number: str) -> Snapshot:
+    return _ask(lambda c: c.v2.core.event_destinations.enable(number))
 
 
 def create_destination(*, address: str, kinds: list[str]) -> Snapshot:

@@ -1,6 +1,7 @@
 """What must stand ready in the Stripe account: meters, prices, the portal, where events go.
 
-Everything is looked for before it is made, so it may be run again after every change of the price book.
+Everything is looked for before it is made, and what is there is checked, so it may be run again after every change of
+the price book.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ PRODUCT = "voicereel_use"
 
 @dataclass(frozen=True)
 class Done:
-    """One thing that is there now. `secret` is told only when an endpoint is made."""
+    """One thing that is there now. `secret` is told only when an endpoint is made; `note` is for a person."""
 
     what: str
     number: str
     made: bool
     secret: str = ""
+    note: str = ""
 
 
 def set_up() -> Iterator[Done]:
@@ -60,11 +62,12 @@ def _rate_class(unit: str, micros: int) -> Iterator[Done]:
     meter = gateway.meter_named(event)
     found = meter or gateway.create_meter(event_name=event, label=label)
     yield Done("meter", event, not meter)
+    cents = Decimal(micros) / MICROS_PER_CENT
     price = gateway.price_named(event)
-    rated = price or gateway.create_price(
-        name=event, product=PRODUCT, meter=found["id"], cents=Decimal(micros) / MICROS_PER_CENT, label=label
-    )
-    yield Done("price", event, not price)
+    fits = price is not None and _rates_at(price, found["id"], cents)
+    rated = price if price and fits else _new_price(event, found["id"], cents, label)
+    note = "the one of this name had another amount or meter" if price and not fits else ""
+    yield Done("price", event, not fits, note=note)
     RateClass.objects.update_or_create(
         unit=unit,
         micros_per_unit=micros,
@@ -72,10 +75,25 @@ def _rate_class(unit: str, micros: int) -> Iterator[Done]:
     )
 
 
+def _rates_at(price: dict[str, Any], meter: str, cents: Decimal) -> bool:
+    of_meter = (price.get("recurring") or {}).get("meter") == meter
+    return of_meter and Decimal(str(price["unit_amount_decimal"])) == cents
+
+
+def _new_price(event: str, meter: str, cents: Decimal, label: str) -> dict[str, Any]:
+    return gateway.create_price(name=event, product=PRODUCT, meter=meter, cents=cents, label=label)
+
+
 def _portal() -> Done:
+    """One that is there is left as it is: what it offers may be an operator's choice."""
     known = gateway.portal()
-    made = known or gateway.create_portal(return_to=settings.PUBLIC_URL + reverse("billing"))
-    return Done("portal", made["id"], not known)
+    if known is None:
+        made = gateway.create_portal(return_to=settings.PUBLIC_URL + reverse("billing"))
+        return Done("portal", made["id"], made=True)
+    lacking = [
+        name for name in gateway.PORTAL_FEATURES if not (known["features"].get(name) or {}).get("enabled")
+    ]
+    return Done("portal", known["id"], made=False, note=f"without {', '.join(lacking)}" if lacking else "")
 
 
 def webhook_address() -> str:
@@ -87,7 +105,7 @@ def _endpoint() -> Done:
     kinds = sorted(kind for kind in HANDLERS if kind not in THIN_KINDS)
     for known in gateway.endpoints():
         if known["url"] == address and known["api_version"] == gateway.API_VERSION:
-            if sorted(known["enabled_events"]) != kinds:
+            if sorted(known["enabled_events"]) != kinds or known["status"] != "enabled":
                 gateway.change_endpoint(known["id"], kinds=kinds)
             return Done("webhook endpoint", known["id"], made=False)
     made = gateway.create_endpoint(address=address, kinds=kinds)
@@ -99,6 +117,10 @@ def _destination() -> Done:
     address = webhook_address()
     for known in gateway.destinations():
         if _address(known) == address:
+            if sorted(known["enabled_events"]) != sorted(THIN_KINDS):
+                gateway.change_destination(known["id"], kinds=list(THIN_KINDS))
+            if known["status"] != "enabled":
+                gateway.enable_destination(known["id"])
             return Done("thin event destination", known["id"], made=False)
     made = gateway.create_destination(address=address, kinds=list(THIN_KINDS))
     secret = made["webhook_endpoint"]["signing_secret"]

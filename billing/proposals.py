@@ -17,9 +17,9 @@ from django.http import HttpRequest
 
 from accounts import audit
 from accounts.models import Organization, User
-from billing import ledger, quotas, reversals
+from billing import gateway, ledger, quotas, reversals
 from billing.control_models import Act, Proposal, ProposalStatus
-from billing.errors import OwnProposal, ProposalClosed
+from billing.errors import OwnProposal, ProposalClosed, RefundOff
 from billing.gateway_models import TopUp
 from billing.models import Limits
 from billing.money import format_usd, parse_usd
@@ -41,6 +41,8 @@ def propose(
     request: HttpRequest | None = None,
 ) -> Proposal:
     """Does it, or leaves it to a second operator. The same `once` again answers the first and does nothing."""
+    if kind == Act.REFUND and not gateway.configured():
+        raise RefundOff
     with transaction.atomic():
         # What this operator has done alone is added up under the lock, or two forms could together do more.
         _lock(organization, topup)
@@ -144,6 +146,8 @@ def _carry_out(proposal: Proposal, *, by: User, request: HttpRequest | None) -> 
 
 def _move(proposal: Proposal) -> None:
     if proposal.kind == Act.REFUND and proposal.topup:
+        if not gateway.configured():
+            raise RefundOff  # proposed while there was a key
         reversals.refund(
             proposal.topup,
             proposal.amount_micros,

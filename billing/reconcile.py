@@ -71,6 +71,8 @@ def _go_through(rule: str, span: Span, sides: Iterable[Mapping[str, Rule]]) -> s
         try:
             if not gateway.configured():
                 reason = "There are no keys for Stripe."
+                if rule == "R3":
+                    reason += reconcile_books.unreported(span)
             else:
                 found += STRIPE[rule](span)
         except GatewayError as error:

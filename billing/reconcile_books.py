@@ -8,9 +8,14 @@ from functools import cache
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Sum
 
+from accounts.models import BillingMode
 from billing import ledger_check
 from billing.findings import Finding, Rule, Span
+from billing.gateway_models import UsageReport
+from billing.models import Hold
+from billing.money import format_usd
 
 JOB = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Of the rules of `ledger_check`: those about single holds. All others are about balances and projections.
@@ -65,3 +70,11 @@ def credits_(span: Span) -> Iterator[Finding]:
         cursor.execute(CREDITS, {"since": span.since})
         for what, subject, expected, found, at in cursor.fetchall():
             yield Finding(what, subject, int(expected), int(found), at=at)
+
+
+def unreported(span: Span) -> str:
+    """A sentence on what was captured to be paid later and waits for no invoice, for want of a key at that time."""
+    reported = UsageReport.objects.filter(job_id=OuterRef("job_id"))
+    later = Hold.objects.filter(funding=BillingMode.POSTPAID, resolved_at__gte=span.since)
+    micros = later.filter(~Exists(reported)).aggregate(micros=Sum("captured_micros"))["micros"]
+    return f" Postpaid use of {format_usd(micros)} USD is invoiced by nobody but you." if micros else ""

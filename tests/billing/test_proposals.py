@@ -136,6 +136,19 @@ class TestAlone:
         ask(console, org, **refund, spent_too="on")
         assert books(org) == (-10 * USD, 0)
 
+    def test_without_a_key_it_is_refused_with_a_sentence(self, console, beside, org, topup, settings):
+        ask(console, org, kind="refund", topup=topup.pk, amount_usd="600")
+        waiting = Proposal.objects.get()
+        settings.STRIPE_SECRET_KEY = ""
+        for usd in ("20", "700"):
+            asked = form(org, kind="refund", topup=topup.pk, amount_usd=usd)
+            page = console.post(f"{PAGE}add/", asked, follow=True)
+            assert "nothing can be paid back to a card" in page.text
+        assert "nothing can be paid back to a card" in decide(beside, "approve", waiting).text
+        waiting.refresh_from_db()
+        assert (Proposal.objects.count(), waiting.status, Reversal.objects.count()) == (1, "open", 0)
+        assert books(org)[0] == 1000 * USD
+
     def test_a_refund_names_a_paid_topup_of_that_organization(self, console, org, other_org, topup):
         for changes in ({"topup": uuid.uuid4()}, {"topup": topup.pk, "organization": other_org.pk}):
             assert ask(console, org, kind="refund", **changes).status_code == 200

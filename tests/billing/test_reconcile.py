@@ -175,6 +175,15 @@ class TestLocalRules:
 
 
 class TestMeters:
+    def test_r3_use_that_nobody_invoices_for_want_of_a_key_is_named(self, stripe_off, org, console):
+        org.billing_mode = "postpaid"
+        org.save()
+        Limits.objects.create(organization=org, credit_limit_micros=USD)
+        used(org, 7)
+        compare()
+        page = console.get("/console/billing/difference/").text
+        assert "Postpaid use of 0.21 USD is invoiced by nobody but you" in page
+
     def test_r3_use_that_the_meter_lost(self, account, postpaid):
         job_id = used(postpaid, 7)
         used(postpaid, 5)

@@ -103,6 +103,31 @@ class TestSetup:
         assert len(endpoint["enabled_events"]) >= 30
         assert endpoint["api_version"] == "2026-10-28.endive"
 
+    def test_what_is_there_is_checked(self, account, capsys):
+        """Found again behind a page of others; mended where that takes nothing from the operator, told where it does."""
+        world = account.world
+        [endpoint], [destination] = world.all("webhook_endpoint"), world.all("v2.core.event_destination")
+        kinds = {one["id"]: list(one["enabled_events"]) for one in (endpoint, destination)}
+        for one in (endpoint, destination):
+            one |= {"status": "disabled", "enabled_events": ["customer.created"]}
+        for number in range(25):
+            other = {"url": f"https://other.example/{number}"}
+            world.objects[f"ed_{number}"] = {**destination, "id": f"ed_{number}", "webhook_endpoint": other}
+        dearer, elsewhere = world.all("price")[:2]
+        dearer["unit_amount_decimal"] = "1"
+        elsewhere["recurring"]["meter"] = "mtr_archived"
+        names = [dearer["lookup_key"], elsewhere["lookup_key"]]
+        world.all("billing_portal.configuration")[0]["features"]["invoice_history"]["enabled"] = False
+        call_command("stripe_setup")
+        told = capsys.readouterr().out
+        assert [line.split()[2] for line in told.splitlines() if line.startswith("made ")] == names[::-1]
+        assert told.count("had another amount or meter") == 2
+        assert "(without invoice_history)" in told
+        for one in (endpoint, destination):
+            assert (one["status"], sorted(one["enabled_events"])) == ("enabled", sorted(kinds[one["id"]]))
+        prices = {price["lookup_key"]: price["id"] for price in world.all("price")}
+        assert {known.price for known in RateClass.objects.all()} == set(prices.values()) - {prices.get(None)}
+
     def test_it_goes_on_where_it_broke_off(self, desk, db):
         desk.double.fail("500_before", "/v1/prices")
         with pytest.raises(Exception, match="does not answer"):

@@ -6,6 +6,7 @@ from tests.stripe_double.payments import AUTHENTICATE, DECLINED, VISA, card
 from tests.stripe_double.subscriptions import cancel_subscription
 from tests.stripe_double.world import Object, World, handles, invalid
 
+V2_PAGE = 20
 TEST_CARDS = {
     "pm_card_visa": VISA,
     "pm_card_chargeCustomerFail": DECLINED,
@@ -76,6 +77,8 @@ def open_portal(world: World, params: Object) -> Object:
 def configure_portal(world: World, params: Object) -> Object:
     made = world.create("billing_portal.configuration", params)
     made |= {"active": True, "is_default": True}
+    for name, given in params["features"].items():
+        made["features"][name] |= given
     return made
 
 
@@ -106,4 +109,27 @@ def add_destination(world: World, params: Object) -> Object:
 
 @handles("get", "/v2/core/event_destinations")
 def list_destinations(world: World, params: Object) -> Object:
-    return {"data": world.all("v2.core.event_destination"), "next_page_url": None, "previous_page_url": None}
+    start = int(params.get("page", 0))
+    found, end = world.all("v2.core.event_destination"), start + V2_PAGE
+    following = f"/v2/core/event_destinations?page={end}" if len(found) > end else None
+    return {"data": found[start:end], "next_page_url": following, "previous_page_url": None}
+
+
+@handles("post", "/v2/core/event_destinations/{id}")
+def change_destination(world: World, params: Object, number: str) -> Object:
+    return world.change(world.get("v2.core.event_destination", number), params)
+
+
+@handles("post", "/v2/core/event_destinations/{id}/enable")
+def enable_destination(world: World, params: Object, number: str) -> Object:
+    destination = world.get("v2.core.event_destination", number)
+    destination["status"] = "enabled"
+    return destination
+
+
+@handles("post", "/v1/webhook_endpoints/{webhook_endpoint}")
+def change_endpoint(world: World, params: Object, number: str) -> Object:
+    endpoint = world.change(world.get("webhook_endpoint", number), params)
+    if "disabled" in params:
+        endpoint["status"] = "disabled" if params["disabled"] else "enabled"
+    return endpoint

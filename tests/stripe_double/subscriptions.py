@@ -154,8 +154,10 @@ def metered(world: World, customer: str, meter: str, start: int = 0, end: int = 
 def create_price(world: World, params: Object) -> Object:
     world.get("product", params.get("product", ""), "product")
     key = params.get("lookup_key")
-    if key and world.all("price", lookup_key=key):
-        raise invalid("lookup_key", "A price already uses that lookup key.")
+    for known in world.all("price", lookup_key=key) if key else ():
+        if not params.get("transfer_lookup_key"):
+            raise invalid("lookup_key", "A price already uses that lookup key.")
+        known["lookup_key"] = None
     recurring = params.get("recurring")
     if recurring and recurring.get("meter"):
         world.get("billing.meter", recurring["meter"], "recurring[meter]")

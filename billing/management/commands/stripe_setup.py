@@ -19,7 +19,8 @@ class Command(BaseCommand):
         secrets = []
         try:
             for done in gateway_setup.set_up():
-                print(f"{'made ' if done.made else 'found'} {done.what} {done.number}")
+                note = f" ({done.note})" if done.note else ""
+                print(f"{'made ' if done.made else 'found'} {done.what} {done.number}{note}")
                 if done.secret:
                     secrets.append(done.secret)
         except GatewayError as error:
