@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -21,16 +19,16 @@ from celery import shared_task
 from django.conf import settings
 from django.core.signing import Signer
 from django.db import connection, transaction
-from django.db.models import BooleanField, Count, ExpressionWrapper, Prefetch, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Prefetch, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from billing import quotas
-from jobs import chain, inputs, settle, storage
+from jobs import chain, in_flight, inputs, settle, storage
 from jobs.events import append, transition
 from jobs.gallery import workspace_prefix
 from jobs.models import Asset, Attempt, Job
-from jobs.states import ATTEMPT_OPEN, AttemptStatus, Status
+from jobs.states import AttemptStatus, Status
 from jobs.types import Failure, new_id
 from jobs.wake import wake
 from providers import bounds, circuit, errors, routing
@@ -148,7 +146,7 @@ def pick(full: Collection[int] = ()) -> Start | None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PICK_LOCK])
-        load, stuck = _load(full), Stuck()
+        load, stuck = in_flight.load(full), Stuck()
         for _ in range(WINDOWS):
             ids = _due(stuck)
             start = _first_startable(ids, load, hopeless, stuck)
@@ -210,37 +208,6 @@ def _read(ids: list[UUID]) -> Iterator[Job]:
         by_id = rows.in_bulk(some)
         yield from (by_id[pk] for pk in some if pk in by_id)
         begin, size = begin + size, size * 5
-
-
-def _load(full: Collection[int]) -> routing.Load:
-    rows = Attempt.objects.filter(status__in=ATTEMPT_OPEN).values_list("route_id", "account_id", "job__model")
-    by_route: Counter[int] = Counter()
-    by_account: Counter[tuple[int, str]] = Counter()
-    for route_id, account_id, model, count in rows.annotate(n=Count("id")):
-        by_route[route_id] += count
-        if account_id is not None:
-            by_account[account_id, model] += count
-    begun = _begun_within(1).filter(account_id__isnull=False).values_list("account_id")
-    shut, probed = circuit.opened()
-    recent = dict(begun.annotate(n=Count("id")))
-    return routing.Load(
-        by_route,
-        by_account,
-        recent=recent,
-        in_minute=cache(_begun_in_minute),
-        shut=shut,
-        probed=probed,
-        full=full,
-    )
-
-
-def _begun_in_minute(account_id: int) -> int:
-    return _begun_within(60).filter(account_id=account_id).count()
-
-
-def _begun_within(seconds: int) -> QuerySet[Attempt]:
-    """Ids begin with their time, so the primary key finds the newest."""
-    return Attempt.objects.filter(pk__gte=UUID(int=(time.time_ns() // 1_000_000 - seconds * 1000) << 80))
 
 
 def _running(organization: UUID) -> int:

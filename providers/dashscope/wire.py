@@ -136,7 +136,6 @@ ACCOUNT = (
     "Workspace.AccessDenied",
     "Endpoint.AccessDenied",
     "AllocationQuota.FreeTierOnly",
-    "NotFound",
     "ModelNotFound",
     "WorkSpaceNotFound",
     "CommodityNotPurchased",
@@ -318,7 +317,7 @@ def complaint(status: int, said: Any) -> ProviderError | None:
         return Throttled(why, retry_after=QUOTA_PAUSE if code.endswith("Quota") else 5.0)
     if code in {"ModelServingError", "ModelUnavailable"}:
         return Unavailable(why)
-    if code in {"InvalidParameter", "InvalidURL"} and "url error" in note:
+    if code == "NotFound" or (code in {"InvalidParameter", "InvalidURL"} and "url error" in note):
         # Stands for a wrong path or a model of another family: the route is wrong, not the order.
         return unsuitable("model_unsuitable", why)
     if 400 <= status < 500 and status != 408 and code:  # noqa: PLR2004  HTTP

@@ -132,7 +132,7 @@ def test_a_policy():
         (403, "AccessDenied.Unpurchased", AccountRefused),
         (403, "AllocationQuota.FreeTierOnly", AccountRefused),
         (404, "ModelNotFound", AccountRefused),
-        (404, "NotFound", AccountRefused),
+        (404, "NotFound", Unsuitable),
         (429, "PostpaidBillOverdue", AccountRefused),
         (503, "ModelUnavailable", Unavailable),
         (400, "DataInspectionFailed", Refused),
@@ -149,6 +149,12 @@ def test_refusals(status, code, kind):
     assert type(error) is kind
     assert "their words" in error.message
     assert "their words" not in getattr(error, "customer_message", "")
+
+
+def test_an_address_that_is_not_there_is_no_fault_of_the_order():
+    error = wire.complaint(404, {"code": "NotFound", "message": "x"})
+    assert error
+    assert error.code == "model_unsuitable"
 
 
 def test_a_server_error_explains_nothing():

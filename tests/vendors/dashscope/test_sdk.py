@@ -34,6 +34,8 @@ def test_upload_run_and_result(vendor):
     (task,) = vendor.tasks.values()
     assert answer.output.results["video_url"].endswith(f"{task.id}.mp4")
     assert answer.usage.duration == task.length_ms / 1000
+    sent = {content for _, content in vendor.objects.values()}
+    assert sent >= {(SAMPLES / name).read_bytes() for name in ("portrait.jpg", "speech.wav")}
     assert task.length_ms == sound_ms((SAMPLES / "speech.wav").read_bytes())
 
 

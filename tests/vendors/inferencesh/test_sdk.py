@@ -29,6 +29,8 @@ def test_local_paths_are_uploaded_and_a_run_is_waited_for(sdk, vendor):
     (task,) = vendor.tasks.values()
     assert result["status"] == TaskStatus.COMPLETED
     assert result["output"] == {"file": f"{vendor.url}/outputs/{task.id}.mp4"}
+    sent = [file["content"] for file in vendor.files.values()]
+    assert sent == [(SAMPLES / name).read_bytes() for name in ("portrait.jpg", "speech.wav")]
     assert task.length_ms == sound_ms((SAMPLES / "speech.wav").read_bytes())
 
 

@@ -35,6 +35,8 @@ def test_upload_run_and_output(sdk, vendor):
     result = sdk.run(MODEL, ordered(sdk), poll_interval=0.01)
     (task,) = vendor.tasks.values()
     assert result == {"outputs": [f"{vendor.url}/outputs/{task.id}.mp4"]}
+    sent = [upload["content"] for upload in vendor.uploads.values()]
+    assert sent == [(SAMPLES / name).read_bytes() for name in ("portrait.jpg", "speech.wav")]
     assert task.length_ms == sound_ms((SAMPLES / "speech.wav").read_bytes())
 
 
