@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from typing import ClassVar
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.files.uploadhandler import MemoryFileUploadHandler
+from django.http.multipartparser import MultiPartParser
 
-from providers.base import Account
+from providers.base import Account, InputFile
 from providers.errors import (
     AccountRefused,
     OutcomeUnknown,
@@ -16,7 +19,7 @@ from providers.errors import (
     Unavailable,
     Unsuitable,
 )
-from providers.upstream import Upstream
+from providers.upstream import Form, Upstream
 from tests.vendors.server import Answer, Call, Vendor, running
 
 
@@ -73,3 +76,20 @@ def test_a_status_alone_says_nothing_of_the_customers_files(ask):
         assert isinstance(error, Unsuitable)
         assert error.code == "provider_failed"
         assert error.customer_message == "The video could not be rendered; nothing was charged."
+
+
+def test_a_form_is_read_by_others_as_it_was_meant():
+    """By the parser of Django, which is not ours; of what the customer wrote every byte."""
+    prompt = 'two\r\n\r\nlines; name="seed"\r\n--voicereel-\r\n \u201ctalk\u201d \U0001f399'
+    form = Form({"prompt": prompt, "seed": "7"}, "file", "voice.wav")
+    content = b"RIFF\r\n--" + bytes(range(256))
+    before, after = form.around(InputFile("", "audio/wav", len(content)))
+    for body, files in (
+        (form.whole(), []),
+        (before + content + after, [("voice.wav", "audio/wav", content)]),
+    ):
+        meta = {"CONTENT_TYPE": form.content_type, "CONTENT_LENGTH": len(body)}
+        read, uploaded = MultiPartParser(meta, io.BytesIO(body), [MemoryFileUploadHandler()]).parse()
+        assert read.dict() == {"prompt": prompt, "seed": "7"}
+        assert [(file.name, file.content_type, file.read()) for file in uploaded.values()] == files
+    assert form.boundary != Form({}).boundary
