@@ -392,6 +392,11 @@ class Tier(models.Model):
     submits_per_minute = models.PositiveIntegerField()
     running = models.PositiveIntegerField("running jobs")
     queued = models.PositiveIntegerField("queued jobs")
+    weight = models.PositiveIntegerField(
+        "weight among those that wait",
+        validators=[MinValueValidator(1)],
+        help_text="Of free places an organization with 3 gets three for one of an organization with 1.",
+    )
     reads_per_second = models.PositiveIntegerField("requests a second by one key")
     requests_per_second = models.PositiveIntegerField("requests a second in all")
     storage_bytes = models.BigIntegerField("bytes of kept files", validators=[MinValueValidator(0)])
@@ -423,6 +428,9 @@ class Limits(models.Model):
     submits_per_minute = models.PositiveIntegerField(null=True, blank=True)
     running = models.PositiveIntegerField("running jobs", null=True, blank=True)
     queued = models.PositiveIntegerField("queued jobs", null=True, blank=True)
+    weight = models.PositiveIntegerField(
+        "weight among those that wait", null=True, blank=True, validators=[MinValueValidator(1)]
+    )
     reads_per_second = models.PositiveIntegerField("requests a second by one key", null=True, blank=True)
     requests_per_second = models.PositiveIntegerField("requests a second in all", null=True, blank=True)
     storage_bytes = models.BigIntegerField(

@@ -55,7 +55,18 @@ AT_ONCE = 4
 # A constant of ours: the advisory lock under which jobs are picked, so that limits hold across dispatchers.
 PICK_LOCK = 0x766F6963
 
-# Fair share: the next place goes to the organization with the fewest jobs running plus those it is ahead with here.
+# Who waits at all: a probe of the index for each, however many of its jobs do.
+WAITING = """
+WITH RECURSIVE waiting AS (
+    (SELECT organization_id FROM jobs_job WHERE status = 'queued' ORDER BY organization_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.organization_id FROM jobs_job j WHERE j.status = 'queued'
+                AND j.organization_id > waiting.organization_id ORDER BY j.organization_id LIMIT 1)
+    FROM waiting WHERE waiting.organization_id IS NOT NULL
+)
+SELECT organization_id FROM waiting WHERE organization_id IS NOT NULL
+"""
+# Fair share: the next place goes to the organization with the fewest jobs for its weight, running or ahead here.
 FAIR = """
 WITH running AS (
     SELECT organization_id, count(*) AS n FROM jobs_job WHERE status IN ('running', 'saving') GROUP BY 1
@@ -67,7 +78,8 @@ WITH running AS (
     )
 )
 SELECT w.id FROM waiting w LEFT JOIN running r USING (organization_id)
-ORDER BY coalesce(r.n, 0) + w.place, w.id LIMIT %s
+LEFT JOIN unnest(%s::uuid[], %s::float8[]) AS share (organization_id, weight) USING (organization_id)
+ORDER BY (coalesce(r.n, 0) + w.place) / coalesce(share.weight, 1), w.id LIMIT %s
 """
 # So many waiting jobs are looked at together; when all of them must wait, those like them are passed over for the next.
 WINDOW, WINDOWS = BATCH * 4, 20
@@ -146,9 +158,9 @@ def pick(full: Collection[int] = ()) -> Start | None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PICK_LOCK])
-        load, stuck = in_flight.load(full), Stuck()
+        load, stuck, weights = in_flight.load(full), Stuck(), _weights()
         for _ in range(WINDOWS):
-            ids = _due(stuck)
+            ids = _due(stuck, weights)
             start = _first_startable(ids, load, hopeless, stuck)
             if start or len(ids) < WINDOW:
                 break
@@ -157,9 +169,16 @@ def pick(full: Collection[int] = ()) -> Start | None:
     return start
 
 
-def _due(stuck: Stuck) -> list[UUID]:
+def _weights() -> dict[UUID, int]:
     with connection.cursor() as cursor:
-        cursor.execute(FAIR, [[pair[0] for pair in stuck], [pair[1] for pair in stuck], WINDOW])
+        cursor.execute(WAITING)
+        return quotas.weights([row[0] for row in cursor.fetchall()])
+
+
+def _due(stuck: Stuck, weights: dict[UUID, int]) -> list[UUID]:
+    passed: list[list[Any]] = [[pair[0] for pair in stuck], [pair[1] for pair in stuck]]
+    with connection.cursor() as cursor:
+        cursor.execute(FAIR, [*passed, list(weights), list(weights.values()), WINDOW])
         return [row[0] for row in cursor.fetchall()]
 
 

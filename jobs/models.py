@@ -225,6 +225,8 @@ class Job(models.Model):
             ),
             # Only unfinished jobs: what the dispatcher and the sweeper look through stays small.
             models.Index(fields=["status", "due_at"], name="job_due", condition=Q(status__in=sorted(OPEN))),
+            # Which organizations wait, by one probe for each, and their jobs in turn.
+            models.Index(fields=["organization", "id"], name="job_waiting", condition=Q(status="queued")),
             models.Index(fields=["deadline_at"], name="job_deadline", condition=Q(status__in=sorted(OPEN))),
         ]
 

@@ -113,6 +113,7 @@ def _limits(found: Any) -> dict[str, Any]:
             f"${format_usd(found.month_micros)}",
             NONE if budget is None else f"${format_usd(budget)}",
         ),
+        ("Weight among those that wait", "", f"{may.weight:,}"),
         ("Submits a minute", "", f"{may.submits_per_minute:,}"),
         ("Requests a second in all", "", f"{may.requests_per_second:,}"),
         ("Requests a second by one key", "", f"{may.reads_per_second:,}"),

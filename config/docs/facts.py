@@ -66,7 +66,7 @@ def mib(size: int) -> str:
 
 # --- tables ----------------------------------------------------------------------------------------------------
 def tiers() -> str:
-    heads = ["tier", "bought so far", "submits a minute", "running jobs", "waiting jobs"]
+    heads = ["tier", "bought so far", "submits a minute", "running jobs", "waiting jobs", "weight"]
     heads += ["requests a second by key", "in all", "files"]
     return table(
         heads,
@@ -77,6 +77,7 @@ def tiers() -> str:
                 f"{tier.submits_per_minute:,}",
                 f"{tier.running:,}",
                 f"{tier.queued:,}",
+                f"{tier.weight:,}",
                 f"{tier.reads_per_second:,}",
                 f"{tier.requests_per_second:,}",
                 f"{tier.storage_bytes / GB:,.0f} GB",

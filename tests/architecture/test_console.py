@@ -96,6 +96,7 @@ ADDITIONS: dict[str, dict[str, Any]] = {
         "submits_per_minute": 5,
         "running": 5,
         "queued": 5,
+        "weight": 1,
         "reads_per_second": 5,
         "requests_per_second": 5,
         "storage_bytes": 5,

@@ -111,6 +111,7 @@ class TestLimits:
             "submits_per_minute": 2,
             "running": 5,
             "queued": 100,
+            "weight": 1,
             "reads_per_second": 50,
             "requests_per_second": 100,
             "storage_bytes": 10**10,

@@ -5,6 +5,8 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.models import Organization
+from accounts.organizations import create_organization
 from billing import ledger, quotas
 from billing.errors import BillingError, ModelNotAllowed, QuotaReached
 from billing.models import Limits, Tier
@@ -113,6 +115,20 @@ def test_the_memory_of_limits_is_bounded(org, other_org, monkeypatch):
     quotas.limits_of(org)
     quotas.limits_of(other_org)
     assert list(quotas._cache) == [other_org.pk]
+
+
+def test_weights_of_many_are_those_of_each(org, other_org, alice, django_assert_num_queries):
+    given, ended, bare = (create_organization(name, alice) for name in ("Given", "Ended", "Bare"))
+    pay(org, 1_000)
+    Limits.objects.create(organization=other_org, weight=3)
+    Organization.objects.filter(pk=given.pk).update(tier="ultra")
+    Limits.objects.create(organization=ended, weight=3, until=Now() - timedelta(seconds=1))
+    each = list(Organization.objects.all())
+    with django_assert_num_queries(1):
+        found = quotas.weights([one.pk for one in each])
+        assert quotas.weights([one.pk for one in each]) == found
+    assert found == {one.pk: quotas.limits_of(one).weight for one in each}
+    assert [found[one.pk] for one in (org, other_org, given, ended, bare)] == [4, 3, 8, 1, 1]
 
 
 def test_so_many_jobs_may_wait(org):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from billing import ledger
+from billing.models import Limits
 from jobs import media, settle
 from jobs.cancel import cancel, cancel_at_provider
 from jobs.errors import Conflict, Invalid, NoRoute, Unpayable
@@ -396,6 +399,24 @@ def test_running_jobs_are_limited_and_shared_fairly(funded, caller, other_org, c
     assert drive.dispatch.dispatch() == 2
     running = set(Job.objects.filter(status=Status.RUNNING).values_list("pk", flat=True))
     assert running == {mine[0].pk, theirs.pk}
+
+
+def test_free_places_are_shared_by_weight(funded, caller, other_org, charlie):
+    from tests.world import caller_for
+
+    drive.fund(other_org)
+    Route.objects.filter(organization=funded).delete()
+    Route.objects.create(model="wan-2.2-s2v", provider="fake", max_running=8, priority=1)
+    Route.objects.filter(provider="local").update(enabled=False)
+    Limits.objects.create(organization=funded, weight=1)
+    Limits.objects.create(organization=other_org, weight=3)
+    for orders, organization in ((caller, funded), (caller_for(other_org, charlie), other_org)):
+        request = drive.request(organization, "[fake stall]")
+        for _ in range(8):
+            submit(orders, request)
+    assert drive.dispatch.dispatch() == 8
+    running = Counter(Job.objects.filter(status=Status.RUNNING).values_list("organization", flat=True))
+    assert running == {funded.pk: 2, other_org.pk: 6}
 
 
 def test_what_a_render_left_behind_is_cleared_an_hour_later(funded, caller):
