@@ -49,6 +49,7 @@ from billing.money import format_usd
 SEE_OTHER = 303
 UNUSABLE = 422
 STATEMENT_ROWS = 50
+LATEST = 6
 
 
 @require_GET
@@ -170,6 +171,7 @@ def _page(
 ) -> HttpResponse:
     organization = caller.organization
     books = ledger.balance(organization)
+    customer = Customer.objects.for_org(organization).first()
     context = {
         "section": "billing",
         "tab": "billing",
@@ -179,10 +181,11 @@ def _page(
         "available": format_usd(books.available_micros),
         "held": format_usd(books.held_micros),
         "free": free.quotas(organization),
-        "customer": Customer.objects.for_org(organization).first(),
+        "entries": statements.entries(usage.billings(organization, kinds=statements.KINDS, size=LATEST).rows),
+        "customer": customer,
         "topups": topups.newest(organization),
         "postpaid": organization.billing_mode == BillingMode.POSTPAID,
-        "invoices": subscriptions.invoices(organization),
+        "invoices": subscriptions.invoices(organization) if customer else [],
         "form": form,
         "plan": autotopup.plan_of(organization),
         "auto_form": auto_form or AutoTopUpForm(auto_id="auto_%s"),

@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounts.forms import RecordForm
+from accounts.forms import RecordForm, format_micros
 from accounts.models import ApiKey, AuditEntry, AuditEntryQuerySet, Member, Organization
 from accounts.spreadsheet import line
 from accounts.tenancy import Caller, org_view
@@ -26,6 +26,9 @@ MOST_KEYS = 100
 MOST_LINES = 100_000
 OPERATOR = "Operator"
 SYSTEM = "Voicereel"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+LABELS = {"last4": "ends in"}
+ENDING = 12  # of an id: what tells it from others
 # What customers can find in their log, in their words. Others show as they are called.
 ACTIONS = {
     "alerts.change": "Changed the alerts",
@@ -65,6 +68,7 @@ class Shown:
     """An entry as the organization reads it: an operator has neither name nor address here."""
 
     entry: AuditEntry
+    target: str = ""
 
     @property
     def _by_operator(self) -> bool:
@@ -80,6 +84,17 @@ class Shown:
         return OPERATOR if self._by_operator else self.entry.actor_user.email
 
     @property
+    def email(self) -> str:
+        """Of a person who is called by a name."""
+        user = self.entry.actor_user
+        return user.email if user and user.name and not self._by_operator else ""
+
+    @property
+    def called(self) -> str:
+        user = self.entry.actor_user
+        return user.name if user and self.email else self.who
+
+    @property
     def what(self) -> str:
         return ACTIONS.get(self.entry.action, self.entry.action)
 
@@ -88,23 +103,70 @@ class Shown:
         return "" if self._by_operator else self.entry.address or ""
 
     @property
-    def facts(self) -> list[tuple[str, str]]:
+    def name(self) -> str:
+        """What it was done to, where it has a name and nothing else tells of it."""
+        return "" if self.entry.before or self.entry.after else self.target
+
+    @property
+    def facts(self) -> list[Fact]:
         before, after = self.entry.before or {}, self.entry.after or {}
-        return [(name.replace("_", " "), _change(before, after, name)) for name in {**before, **after}]
+        return [_fact(name, before, after) for name in {**before, **after}]
 
 
-def _change(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
-    if name in before and name in after:
-        return f"{_word(before[name])} → {_word(after[name])}"
-    return _word(after[name]) if name in after else f"was {_word(before[name])}"
+@dataclass(frozen=True)
+class Word:
+    """A value for people. `at`: it is a time; `job`: it is the id of one."""
+
+    text: str
+    at: datetime | None = None
+    job: str = ""
 
 
-def _word(value: object) -> str:
+@dataclass(frozen=True)
+class Fact:
+    """`was`: what it was before, where it has changed."""
+
+    name: str
+    now: Word
+    was: Word | None = None
+
+
+def _fact(name: str, before: dict[str, Any], after: dict[str, Any]) -> Fact:
+    label = LABELS.get(name) or name.removesuffix("_micros").removesuffix("_at").replace("_", " ")
+    was = _word(name, before[name]) if name in before else None
+    if name not in after:
+        assert was
+        return Fact(label, was)
+    return Fact(label, _word(name, after[name]), was)
+
+
+def _word(name: str, value: object) -> Word:
+    if isinstance(value, bool):
+        return Word("yes" if value else "no")
+    if value is None or value in ("", []):
+        return Word("none")
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    if value is None or value == "":
-        return "none"
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+        return Word(", ".join(map(str, value)))
+    if isinstance(value, int) and name.endswith("_micros"):
+        return Word(f"${format_micros(value)}")
+    text = str(value)
+    if name == "job":
+        return Word(f"…{text[-ENDING:]}", job=text)
+    return Word(f"${text}" if name.endswith("usd") else text, at=_time(text))
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if TIME.match(text) else None
+    except ValueError:
+        return None
+
+
+def _shown(entries: list[AuditEntry]) -> list[Shown]:
+    """With the names of the keys that they are about, in one query."""
+    about = {entry.target_id for entry in entries if entry.target_type == "accounts.apikey"}
+    names = {str(pk): name for pk, name in ApiKey.objects.filter(pk__in=about).values_list("pk", "name")}
+    return [Shown(entry, names.get(entry.target_id, f"…{entry.target_id[-ENDING:]}")) for entry in entries]
 
 
 @require_GET
@@ -123,7 +185,7 @@ def record_list(request: HttpRequest, caller: Caller) -> HttpResponse:
         "section": "settings",
         "tab": "audit",
         "form": form,
-        "rows": [Shown(entry) for entry in page[:PAGE]],
+        "rows": _shown(page[:PAGE]),
         "older": page[PAGE - 1].pk if len(page) > PAGE else None,
         "before": before,
         "kept": kept.urlencode(),

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Q
+from django.db.models import Case, Q, When
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import add_never_cache_headers
@@ -28,6 +29,7 @@ from jobs.views.asked import an_id
 
 PAGE = 50
 FRAME = {"section": "developers", "tab": "keys"}
+OVER = Q(revoked_at__isnull=False) | Q(expires_at__lte=Now())
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,17 @@ class Row:
 @require_http_methods(["GET", "POST"])
 @org_view("keys:write")
 def key_list(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """The keys, and the form for a new one. The new key's text is in this one answer and nowhere else."""
+    """The keys, those that work first, and the form for a new one, whose text is in this one answer and nowhere else."""
     form = KeyForm(request.POST or None, caller=caller)
     if request.method == "POST" and form.is_valid():
         return _shown_once(request, *form.issue())
-    found = ApiKey.objects.for_org(caller.organization).newest_first().order_by("-created_at", "-id")
+    own = ApiKey.objects.for_org(caller.organization)
+    found = own.newest_first().order_by(Case(When(OVER, then=1), default=0), "-created_at", "-id")
     before = an_id(request.GET.get("before"))
     if before:
-        last = get_object_or_404(ApiKey.objects.for_org(caller.organization), pk=before)
-        found = found.filter(
-            Q(created_at=last.created_at, pk__lt=last.pk) | Q(created_at__lt=last.created_at)
-        )
+        last = get_object_or_404(own.with_clock(), pk=before)
+        older = Q(created_at=last.created_at, pk__lt=last.pk) | Q(created_at__lt=last.created_at)
+        found = found.filter(OVER & older if last.revoked_at or last.expired else OVER | older)
     page = list(found[: PAGE + 1])
     context = {
         **FRAME,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -18,6 +18,8 @@ from jobs.views import table
 from providers import catalogue
 
 EXAMPLE_SECONDS = 10
+FREE = "Free"
+FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,32 @@ def films(prices: Iterable[Price], given: Mapping[str, int]) -> list[ModelOffers
         _offers(entry.name, entry.slug, entry.description, prices, given)
         for entry in catalogue.models().values()
     ]
-    return [model for model in offered if model.offers]
+    return _aligned([model for model in offered if model.offers])
+
+
+def _aligned(models: list[ModelOffers]) -> list[ModelOffers]:
+    """With room behind shorter fractions, so that the points of a column stand below each other."""
+    offers = [offer for model in models for offer in model.offers]
+    rates = max((_digits(offer.usd) for offer in offers), default=0)
+    examples = max((_digits(offer.example) for offer in offers), default=0)
+    return [
+        replace(
+            model,
+            offers=tuple(
+                replace(offer, usd=_padded(offer.usd, rates), example=_padded(offer.example, examples))
+                for offer in model.offers
+            ),
+        )
+        for model in models
+    ]
+
+
+def _digits(usd: str) -> int:
+    return len(usd.partition(".")[2])
+
+
+def _padded(usd: str, digits: int) -> str:
+    return usd + FIGURE_SPACE * (digits - _digits(usd)) if usd != FREE else usd
 
 
 def checks(prices: Iterable[Price], given: Mapping[str, int]) -> list[ModelOffers]:
@@ -96,9 +123,13 @@ def _offer(price: Price) -> Offer:
     example = quotes.example(price, EXAMPLE_SECONDS * 1000) if timed else None
     return Offer(
         resolution=price.resolution,
-        usd=format_usd(price.micros_per_unit),
+        usd=_usd(price.micros_per_unit),
         unit=price.unit,
         shortest=price.min_units,
         longest=price.max_units,
-        example=format_usd(example.total_micros) if example else "",
+        example=_usd(example.total_micros) if example else "",
     )
+
+
+def _usd(micros: int) -> str:
+    return f"${format_usd(micros)}" if micros else FREE

@@ -121,7 +121,7 @@ def row(job: Job, poster: str, *, by: str = "") -> Row:
         length=words.length(job.length_ms),
         poster=poster,
         model=words.model(job),
-        by=words.short(by or "—", 24),
+        by=words.short(by or "—", 60),
         failed=job.final and job.status != Status.SUCCEEDED,
         why=words.short(job.error_message, 80),
     )
@@ -129,7 +129,7 @@ def row(job: Job, poster: str, *, by: str = "") -> Row:
 
 def _by(job: Job) -> str:
     if job.user:
-        return job.user.email
+        return job.user.get_short_name()
     return job.key.name if job.key else ""
 
 

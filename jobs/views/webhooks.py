@@ -20,9 +20,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.tenancy import Caller, org_view
 from jobs import notify, webhooks
 from jobs.errors import JobError
-from jobs.models import Delivery, WebhookEndpoint
+from jobs.models import Delivery, Job, WebhookEndpoint
 from jobs.secrets import SealBroken
 from jobs.states import EVERYTHING
+from jobs.views import words
 from jobs.views.asked import an_id
 
 PAGE = 30
@@ -97,12 +98,13 @@ class ReplayForm(forms.Form):
 
 @dataclass(frozen=True)
 class Row:
-    """A delivery as the list shows it."""
+    """A delivery as the list shows it. `about`: what tells its job from others."""
 
     delivery: Delivery
     state: str
     tone: str
     what: str
+    about: str
 
 
 # --- endpoints ---
@@ -253,7 +255,7 @@ def _shown(caller: Caller, delivery_id: UUID) -> dict[str, Any]:
 
 def _deliveries(request: HttpRequest, endpoint: WebhookEndpoint) -> dict[str, Any]:
     status, before = request.GET.get("status", ""), an_id(request.GET.get("before"))
-    found = Delivery.objects.filter(endpoint=endpoint).order_by("-id")
+    found = Delivery.objects.filter(endpoint=endpoint).select_related("job").order_by("-id")
     if status in STATES:
         found = found.filter(status=status)
     if before:
@@ -264,14 +266,21 @@ def _deliveries(request: HttpRequest, endpoint: WebhookEndpoint) -> dict[str, An
         "older": page[PAGE - 1].pk if len(page) > PAGE else None,
         "before": before,
         "status": status,
-        "states": [(value, words) for value, (words, _) in STATES.items()],
+        "states": [(value, said) for value, (said, _) in STATES.items()],
     }
 
 
 def _row(delivery: Delivery) -> Row:
     state, tone = STATES[Delivery.Status(delivery.status)]
     what = "Test message" if delivery.type == webhooks.PING else EVENTS.get(delivery.type, delivery.type)
-    return Row(delivery, state, tone, what)
+    return Row(delivery, state, tone, what, _about(delivery.job))
+
+
+def _about(job: Job | None) -> str:
+    if job is None:
+        return ""
+    prompt = "" if job.deleted_at else str(job.options.get("prompt") or "")
+    return words.short(prompt, 60) or str(job.pk)
 
 
 def _payload(delivery: Delivery) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -255,7 +255,13 @@ def settings(job: Job) -> list[tuple[str, Any]]:
     shown = {
         name: value for name, value in sorted(job.options.items()) if name != "prompt" and value is not None
     }
-    return [(name.replace("_", " ").capitalize(), _plain(value)) for name, value in shown.items()]
+    known = catalogue.models().get(job.model)
+    schemas = known.options.get("properties", {}) if known else {}
+    return [(_label(name, schemas.get(name, {})), _plain(value)) for name, value in shown.items()]
+
+
+def _label(name: str, schema: Mapping[str, Any]) -> str:
+    return str(schema.get("title") or name.replace("_", " ").capitalize())
 
 
 def _plain(value: Any) -> Any:

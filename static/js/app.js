@@ -35,17 +35,21 @@ document.addEventListener("click", async (event) => {
 // Times are written in UTC by the server; show them in the reader's zone.
 const sameDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const otherDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const exact = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const precise = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 function localize(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const when = new Date(element.dateTime);
     const today = when.toDateString() === new Date().toDateString();
-    const style = element.dataset.style === "precise" ? precise : today ? sameDay : otherDay;
+    const style = { precise, exact }[element.dataset.style] ?? (today ? sameDay : otherDay);
     element.textContent = style.format(when);
     element.title = when.toLocaleString();
   }
 }
 localize(document);
+
+// Where the menu does not fit, it begins with the page that is open in sight.
+document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // What a fragment changed: its times, and one sentence for screen readers when the state is another.
 let announced = document.querySelector("[data-announce]")?.textContent;

@@ -172,6 +172,27 @@ def test_a_filter_by_person_and_by_key(alice_browser, records, bob, org):
     assert bob.email in by_bob[0]
 
 
+def test_what_changed_is_told_by_its_kind(alice_browser, alice, org):
+    job = "01a21dad-4b8d-71e9-9118-fde5162f8bfd"
+    end = "2026-12-04T15:44:03.741196+00:00"
+    shared = {"job": job, "password": False, "expires_at": end}
+    by = caller_for(org, alice)
+    audit.record("share.revoke", by=by, target=org, before=shared)
+    audit.record(
+        "alerts.change", by=by, target=org, before={"budget_micros": 0}, after={"budget_micros": 10**8}
+    )
+    key = keys.issue(org, name="farm", by=by, scopes=["jobs:read"])[0]
+    keys.revoke(key, by)
+    alice.name = "Alice Example"
+    alice.save()
+    revoked, _, alerts, share = rows(alice_browser.get("/settings/audit"))[:4]
+    words = " ".join(share.split())
+    assert "job …fde5162f8bfd password no expires 4 Dec 2026, 15:44 UTC" in words
+    assert "budget $0 → $100" in " ".join(alerts.split())
+    assert "farm" in revoked
+    assert "Alice Example alice@acme.example" in " ".join(revoked.split())
+
+
 def test_days_are_whole_ones(alice_browser, records):
     today = timezone.now().date()
     asked = f"/settings/audit?action=webhook.create&first={today}&last={today}"

@@ -42,7 +42,7 @@ def test_files_become_a_video_at_the_price_that_was_shown_and_nothing_reloads(wo
     workshop.choose(workshop.voice, SAMPLES.parent.parent / "static/studio/voice.mp3")
     expect(page.locator('[data-part="total"]')).to_have_text("$0.15")
     workshop.advanced()
-    page.get_by_label("Num frames per chunk").fill("10")  # many clips
+    page.get_by_label("Frames in a clip").fill("10")  # many clips
     page.get_by_role("button", name="Generate · $0.15").click()
     expect(page.get_by_text("at most $0.15")).to_be_visible()
 
@@ -253,7 +253,7 @@ def test_without_credit_the_page_says_so_and_where_it_is_bought_and_the_preview_
 def test_a_wrong_option_is_told_at_its_field(workshop, complaints):
     workshop.samples()
     workshop.advanced()
-    fps = workshop.page.get_by_label("Fps")
+    fps = workshop.page.get_by_label("Frames a second")
     fps.fill("900")
     expect(workshop.page.get_by_text("fps must be a whole number from 8 to 30")).to_be_visible()
     expect(fps).to_have_attribute("aria-invalid", "true")

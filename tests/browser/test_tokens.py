@@ -37,6 +37,12 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+@pytest.mark.parametrize("sheet", ["app", "billing", "developers", "docs", "gallery", "share"])
+def test_a_sheet_has_no_colour_of_its_own(sheet):
+    text = (CHECKOUT / f"static/css/{sheet}.css").read_text()
+    assert re.findall(r"(?<![\w-])#[0-9a-f]{3,8}\b(?![\w\s.>:-]*\{)|\brgb\(", text) == []
+
+
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize(("text", "surface"), TEXT)
 def test_text_can_be_read(palette, text, surface):

@@ -130,6 +130,10 @@ def test_keys_are_listed_page_by_page(alice_browser, org, monkeypatch):
     names = {f"number {n}" for n in range(5)}
     for name in names:
         keys.issue(org, name=name, by=None, scopes=["jobs:read"])
+    newest = ApiKey.objects.order_by("-created_at")[:3]
+    ApiKey.objects.filter(pk=newest[0].pk).update(revoked_at=timezone.now())
+    ApiKey.objects.filter(pk=newest[2].pk).update(expires_at=timezone.now())
+    over = {newest[0].name, newest[2].name}
     seen, address = [], "/keys"
     while address:
         shown = page(alice_browser.get(address))
@@ -138,6 +142,7 @@ def test_keys_are_listed_page_by_page(alice_browser, org, monkeypatch):
         address = f"/keys{older[0]}" if older else ""
     assert len(seen) == 5
     assert {text.removesuffix("</a>") for text in seen} == names
+    assert {text.removesuffix("</a>") for text in seen[-2:]} == over  # what works comes first
 
 
 # --- webhooks ---

@@ -39,7 +39,9 @@ def text(response) -> str:
 def test_a_stranger_finds_the_way_in(stranger):
     page = stranger.get("/")
     assert page.status_code == 200
-    assert 'href="/accounts/signup/"' in page.content.decode()
+    for path in ("/", "/pricing"):
+        main = stranger.get(path).content.decode()
+        assert main.count('href="/accounts/signup/"') == 2, "in the header and on the page"
     assert "sample.mp4" in page.content.decode()
 
 
@@ -48,6 +50,17 @@ def test_prices_come_from_the_book(stranger):
     for path in ("/", "/pricing"):
         words = text(stranger.get(path))
         assert "480p $0.0415 $0.415 3 to 600 s" in words
+
+
+def test_the_points_of_the_prices_stand_below_each_other_and_free_is_a_word(stranger):
+    Price.objects.filter(model="wan-2.2-s2v", resolution="480p").update(micros_per_unit=41_500)
+    Price.objects.filter(model="wan-2.2-animate").update(micros_per_unit=0)
+    page = stranger.get("/pricing").content.decode()
+    assert "$0.00<" not in page
+    assert '<td class="figure">Free</td>' in page
+    rates = re.findall(r'<td>[\w:]+</td>\s*<td class="figure">\$0\.([^<]+)</td>', page)
+    assert "0415\u2007" in rates
+    assert {len(rate) for rate in rates} == {5}
 
 
 def test_one_tenants_price_is_nobody_elses_business(stranger, org):
