@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from celery import shared_task
@@ -16,7 +17,7 @@ from django.urls import reverse
 from accounts.models import Organization
 from accounts.tenancy import Caller
 from billing import gateway
-from billing.errors import GatewayError
+from billing.errors import GatewayError, GatewayRefused
 from billing.gateway_models import PAYING, Customer, RateClass
 
 log = logging.getLogger(__name__)
@@ -31,38 +32,53 @@ FORGOTTEN: dict[str, object] = {**NO_SUBSCRIPTION, "deleted": True, "card": "", 
 
 def ensure(organization: Organization, *, email: str = "") -> Customer:
     """The organization's customer at Stripe. Two first users send the same key and get the same one."""
-    known = Customer.objects.for_org(organization).first()
-    if known and not known.deleted:
-        return known
+    row = Customer.objects.for_org(organization).first()
+    if row and not row.deleted:
+        return row
     facts = hashlib.sha256(f"{organization.name}\n{email}".encode()).hexdigest()[:16]
     # Under the first one's key Stripe would answer with the one that was deleted.
-    after = f":{known.number}" if known else ""
+    after = f":{row.number}" if row else ""
     made = gateway.create_customer(
         name=organization.name,
         email=email,
         organization=str(organization.pk),
         key=f"customer:{organization.pk}:{facts}{after}",
     )
-    if known:
-        gone = Customer.objects.filter(pk=known.pk, number=known.number, deleted=True)
+    if row:
+        gone = Customer.objects.filter(pk=row.pk, number=row.number, deleted=True)
         gone.update(number=made["id"], deleted=False, **NOT_MINE_ANY_MORE)
     else:
-        row = Customer(organization=organization, number=made["id"], waiting=False)
-        Customer.objects.bulk_create([row], ignore_conflicts=True)
+        first = Customer(organization=organization, number=made["id"], waiting=False)
+        Customer.objects.bulk_create([first], ignore_conflicts=True)
     return Customer.objects.get(organization=organization)
+
+
+@contextmanager
+def known(customer: Customer) -> Iterator[None]:
+    """Around a request that names the customer. Where Stripe does not find what it names, the customer may have been
+    deleted without our hearing of it: that is looked into, and the next request makes another one.
+    """
+    try:
+        yield
+    except GatewayRefused as refusal:
+        if refusal.reason == GatewayRefused.MISSING:
+            Customer.objects.hint(customer.pk)
+            refresh(str(customer.pk))
+        raise
 
 
 def card_page(caller: Caller) -> str:
     """The address of a page on which a card is saved for automatic top-ups; nothing is paid there."""
     customer = ensure(caller.organization, email=caller.user.email if caller.user else "")
     back = settings.PUBLIC_URL + reverse("billing")
-    session = gateway.checkout_card(
-        customer=customer.number,
-        metadata={"organization": str(caller.organization.pk)},
-        return_to=back,
-        cancel_to=back,
-        key=f"card:{uuid.uuid4()}",
-    )
+    with known(customer):
+        session = gateway.checkout_card(
+            customer=customer.number,
+            metadata={"organization": str(caller.organization.pk)},
+            return_to=back,
+            cancel_to=back,
+            key=f"card:{uuid.uuid4()}",
+        )
     return str(session["url"])
 
 

@@ -179,6 +179,8 @@ class AuthenticationNeeded(PaymentDeclined):
 class GatewayRefused(GatewayError):
     """Our request was wrong, or what it names is not there: asking again cannot help. `reason` is Stripe's code."""
 
+    MISSING = "resource_missing"
+
     def __init__(self, *, reason: str, detail: str) -> None:
         super().__init__("payments_refused", "The payment service refused the request.")
         self.reason = reason

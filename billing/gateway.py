@@ -417,7 +417,7 @@ def _or_none(question: Ask) -> Snapshot | None:
     try:
         return _ask(question)
     except GatewayRefused as refusal:
-        if refusal.reason == "resource_missing":
+        if refusal.reason == GatewayRefused.MISSING:
             return None
         raise
 

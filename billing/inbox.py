@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60
 TRIES = 30
-MISSING = "resource_missing"
 
 THIN_KINDS = ("v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found")
 
@@ -66,7 +65,8 @@ def apply(event_id: str) -> None:
     try:
         handler(event)
     except GatewayRefused as error:
-        _finish(event, EventState.IGNORED if error.reason == MISSING else EventState.FAILED, str(error))
+        gone = error.reason == GatewayRefused.MISSING
+        _finish(event, EventState.IGNORED if gone else EventState.FAILED, str(error))
     except GatewayError as error:
         _again(event, str(error))
     except Exception:

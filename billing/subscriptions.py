@@ -30,10 +30,11 @@ def subscribe(caller: Caller) -> str:
     if not prices:
         raise GatewayRefused(reason="no_prices", detail="run manage.py stripe_setup")
     customer = customers.ensure(organization, email=caller.user.email if caller.user else "")
-    known = customers.ours(customer, gateway.subscriptions_of(customer.number))
-    if any(one["status"] not in ENDED for one in known):
-        return open_portal(caller)  # one is enough, and there it is mended
-    session = _page(customer, prices)
+    with customers.known(customer):
+        known = customers.ours(customer, gateway.subscriptions_of(customer.number))
+        if any(one["status"] not in ENDED for one in known):
+            return open_portal(caller)  # one is enough, and there it is mended
+        session = _page(customer, prices)
     with transaction.atomic():
         audit.record("subscription.start", by=caller, target=customer)
     return str(session["url"])
@@ -71,7 +72,8 @@ def open_portal(caller: Caller) -> str:
     """Stripe's page for cards, addresses and invoices."""
     customer = customers.ensure(caller.organization, email=caller.user.email if caller.user else "")
     back = settings.PUBLIC_URL + reverse("billing")
-    return str(gateway.open_portal(customer=customer.number, return_to=back)["url"])
+    with customers.known(customer):
+        return str(gateway.open_portal(customer=customer.number, return_to=back)["url"])
 
 
 def invoices(organization: Organization, number: int = 12) -> list[Invoice]:

@@ -69,16 +69,17 @@ def offer(topup: TopUp, *, save_card: bool) -> str:
 def _session(topup: TopUp, *, save_card: bool) -> gateway.Snapshot:
     customer = customers.ensure(topup.organization)
     back = settings.PUBLIC_URL + reverse("topup_return", args=[topup.pk])
-    return gateway.checkout_payment(
-        customer=customer.number,
-        cents=topup.amount_micros // MICROS_PER_CENT,
-        label=LABEL,
-        metadata={"organization": str(topup.organization_id), "topup": str(topup.pk)},
-        save_card=save_card,
-        return_to=back,
-        cancel_to=back,
-        key=f"topup:{topup.pk}",
-    )
+    with customers.known(customer):
+        return gateway.checkout_payment(
+            customer=customer.number,
+            cents=topup.amount_micros // MICROS_PER_CENT,
+            label=LABEL,
+            metadata={"organization": str(topup.organization_id), "topup": str(topup.pk)},
+            save_card=save_card,
+            return_to=back,
+            cancel_to=back,
+            key=f"topup:{topup.pk}:{customer.number}",
+        )
 
 
 def _opened(topup: TopUp, session: gateway.Snapshot) -> None:

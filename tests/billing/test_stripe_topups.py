@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
+from django.core import mail
 
 from accounts.models import AuditEntry, Role
 from billing import gateway, inbox
@@ -132,6 +133,26 @@ class TestCheckout:
         row = Customer.objects.get()
         assert (row.number != first.number, row.deleted, bool(row.card)) == (True, False, True)
         assert books(org) == (50 * USD, 0)
+
+    def test_one_whose_deletion_nobody_told_is_found_out_by_the_refusal(self, desk, org, alice_browser):
+        buy(alice_browser)
+        endpoints.delete_customer(desk.world, {}, Customer.objects.get().number)
+        desk.mail.lose()
+        assert alice_browser.post("/billing/topups", {"amount": "25"}).status_code == 422
+        desk.pay(buy(alice_browser))
+        desk.tell()
+        assert books(org) == (25 * USD, 0)
+
+    def test_a_mailed_page_outlives_its_customer(self, desk, org, alice_browser):
+        buy(alice_browser)
+        endpoints.delete_customer(desk.world, {}, Customer.objects.get().number)
+        desk.mail.lose()
+        TopUp.objects.create(organization=org, amount_micros=20 * USD, mailed=True)
+        work()
+        work(hurry=True)
+        desk.pay(next(word for word in mail.outbox[0].body.split() if word.startswith("https://")))
+        desk.tell()
+        assert books(org) == (20 * USD, 0)
 
     def test_another_organizations_topup_is_not_found(self, desk, alice_browser, charlie_browser):
         buy(alice_browser)
