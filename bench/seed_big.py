@@ -3,9 +3,9 @@
     python -m bench.seed_big --url postgresql://… [--jobs 5000000]
 
 The database has been migrated and is otherwise empty. A thousand organizations share the jobs unevenly, a tenth of
-them belongs to the largest. Of a hundred jobs 92 succeeded, 5 failed, 2 were canceled, 1 expired; the newest 200 are
+them belongs to the largest, a few jobs to the last but one (FEW), none to the last (NONE). Of a hundred jobs 92 succeeded, 5 failed, 2 were canceled, 1 expired; the newest 200 are
 open. Each has four transfers (open ones two), an attempt (every tenth two), an output file and two events; every fifth
-a delivery with its log, every tenth an audit entry, every fiftieth rows of Stripe. The same number makes the same rows.
+a delivery with its log, every tenth an audit entry, every fiftieth rows of Stripe, every thousandth a proposal. The same number makes the same rows.
 
 Nothing here is how the product writes: triggers and foreign keys sleep (`session_replication_role`), indexes are
 built at the end, and the balances are folded from the transfers. `check_ledger` then finds the books right.
@@ -21,6 +21,7 @@ import psycopg
 from psycopg import sql
 
 ORGANIZATIONS = 1000
+LARGEST, FEW, NONE = "tenant-1", f"tenant-{ORGANIZATIONS - 1}", f"tenant-{ORGANIZATIONS}"
 OPEN = 200
 DAYS = 180
 RATE = 30_000  # micro-dollars a second
@@ -38,27 +39,27 @@ BLANK = {
 }
 NUMBERS = {"smallint", "integer", "bigint", "double precision", "numeric"}
 
-# One row for each job, from which all tables are filled. `dice` is 0 to 9999 and the same for the same number.
+# One row for each job, from which all tables are filled. The dice are 0 to 9999 and the same for the same number.
 JOBS = """
 CREATE UNLOGGED TABLE seed_job AS
 SELECT i, org, at, id, model, status, key, length_ms,
        {rate} * (length_ms / 1000) AS quote,
        {rate} * LEAST(5, length_ms / 1000) AS least
 FROM (
-    SELECT i, at, dice,
-           1 + floor({organizations} * power(dice / 10000.0, 3))::int AS org,
+    SELECT i, at, org,
            (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(hash, 1, 3) || '8'
             || substr(hash, 4, 15))::uuid AS id,
            (ARRAY[{models}])[1 + dice2 % {kinds}] AS model,
            CASE WHEN i > {jobs} - {open} THEN CASE i % 2 WHEN 0 THEN 'queued' ELSE 'running' END
                 WHEN dice2 % 100 < 92 THEN 'succeeded' WHEN dice2 % 100 < 97 THEN 'failed'
                 WHEN dice2 % 100 < 99 THEN 'canceled' ELSE 'expired' END AS status,
-           CASE WHEN dice2 % 4 > 0 THEN md5('key' || (1 + floor({organizations} * power(dice / 10000.0, 3))::int) || '-'
-                || dice2 % 2)::uuid END AS key,
+           CASE WHEN dice2 % 4 > 0 THEN md5('key' || org || '-' || dice2 % 2)::uuid END AS key,
            (6 + dice2 % 55) * 1000 AS length_ms
     FROM (
         SELECT i, now() - interval '{days} days' * (({jobs} - i)::float8 / {jobs}) AS at,
-               ((i * 2654435761) % 4294967296) % 10000 AS dice,
+               CASE WHEN i % ({jobs} / 10) = 5 THEN {organizations} - 1
+                    ELSE 1 + floor(({organizations} - 2) * power(((i * 2654435761) % 4294967296) % 10000 / 10000.0, 3))::int
+               END AS org,
                ((i * 2246822519) % 4294967296) / 7 % 10000 AS dice2,
                md5('job' || i) AS hash
         FROM generate_series(1::bigint, {jobs}) AS i
@@ -221,6 +222,42 @@ def rows(jobs: int) -> Iterator[tuple[str, str]]:
         f"SELECT j.i AS id, {OF_ORG} AS organization_id, j.id AS job_id, j.model, 'second' AS unit, j.length_ms / 1000 AS units,"
         f" {RATE} AS micros_per_unit, {PAID} AS amount_micros, 'meters' AS collector, 'sent' AS state, false AS waiting,"
         f" j.at AS created_at FROM {fiftieth} AND {GOOD}",
+    )
+    yield (
+        "billing_customer",
+        f"SELECT {ORG} AS organization_id, 'cus_' || o AS number, false AS waiting,"
+        f" now() - interval '{DAYS} days' + interval '1 minute' * o AS created_at FROM {organizations}",
+    )
+    number = f"md5('topup' || j.i)::uuid AS {{}}, {OF_ORG} AS organization_id"
+    yield (
+        "billing_topup",
+        f"SELECT {number.format('id')}, j.i % 150 = 0 AS automatic, CASE WHEN j.i % 5000 = 0 THEN 'failed' WHEN j.i % 500 = 0"
+        " THEN 'expired' ELSE 'paid' END AS status, 20000000 AS amount_micros, 2000 AS paid_cents, 20000000 AS credited_micros,"
+        " 'cs_' || j.i AS checkout, 'pi_' || j.i AS payment, j.at AS paid_at, false AS waiting, j.at AS created_at"
+        f" FROM {fiftieth}",
+    )
+    yield (
+        "billing_reversal",
+        f"SELECT md5('reversal' || j.i)::uuid AS id, {number.format('topup_id')}, CASE WHEN j.i % 1000 = 0 THEN 'dispute'"
+        " ELSE 'refund' END AS kind, 're_' || j.i AS number, CASE WHEN j.i % 5000 = 0 THEN 'failed' ELSE 'succeeded' END AS status,"
+        f" 100 AS cents, 1000000 AS taken_micros, 1 AS stages, false AS waiting, j.at AS created_at FROM {fiftieth}",
+    )
+    yield (
+        "billing_invoice",
+        f"SELECT j.i AS id, {OF_ORG} AS organization_id, 'in_' || j.i AS number, 'VR-' || j.i AS title, CASE WHEN j.i % 5000 = 0"
+        " THEN 'void' WHEN j.i % 500 = 0 THEN 'open' ELSE 'paid' END AS status, 2000 AS total_cents, 'https://stripe.example/' || j.i"
+        f" AS page, false AS waiting, j.at AS created_at, j.at AS issued_at FROM {fiftieth}",
+    )
+    yield (
+        "billing_usageline",
+        f"SELECT j.i AS id, {OF_ORG} AS organization_id, 500000 AS amount_micros, 50 AS cents, j.at AS closed_at,"
+        f" 'ii_' || j.i AS number, false AS waiting, j.at AS created_at FROM {fiftieth}",
+    )
+    yield (
+        "billing_proposal",
+        f"SELECT j.i AS id, md5('proposal' || j.i)::uuid AS once, {OF_ORG} AS organization_id, CASE WHEN j.i % 5000 = 0 THEN 'write_off'"
+        " ELSE 'grant' END AS kind, CASE WHEN j.i % 10000 = 0 THEN 'open' ELSE 'done' END AS status, 1000000 AS amount_micros,"
+        " 'A gift.' AS reason, 1001 AS proposed_by_id, j.at AS created_at FROM seed_job j WHERE j.i % 1000 = 0",
     )
     yield (
         "billing_dayuse",

@@ -97,7 +97,14 @@ class Difference(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["rule", "what", "subject"], name="difference_once")]
-        indexes = [models.Index(fields=["rule"], condition=Q(resolved_at=None), name="difference_open")]
+        indexes = [
+            models.Index(fields=["rule", "-id"], condition=Q(resolved_at=None), name="difference_open"),
+            # The console's list, its filters and what it is searched for.
+            models.Index(fields=["-id"], condition=Q(resolved_at=None), name="difference_newest_open"),
+            models.Index(fields=["rule", "-id"], name="difference_by_rule"),
+            models.Index(fields=["job_id"], condition=Q(job_id__isnull=False), name="difference_by_job"),
+            models.Index(fields=["subject"], name="difference_by_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.rule} {self.subject}: {self.expected} expected, {self.found} found"

@@ -49,11 +49,16 @@ class RecordAdmin(ReadOnly, Page[Any]):
     def retry_each(
         self, request: HttpRequest, rows: models.QuerySet[Any], verb: Callable[[Any], None]
     ) -> None:
+        """Those that there is nothing to try again of stay as they are, and leave no record."""
+        tried = 0
         for row in rows:
             with transaction.atomic():
                 before = progress(row)
                 verb(row)
                 row.refresh_from_db()
+                if progress(row) == before:
+                    continue
+                tried += 1
                 audit.record(
                     f"{self.opts.model_name}.retry",
                     by=operator(request),
@@ -63,13 +68,18 @@ class RecordAdmin(ReadOnly, Page[Any]):
                     after=progress(row),
                     request=request,
                 )
-        self.message_user(request, f"{len(rows)} will be tried again.")
+        self.message_user(request, f"{tried} will be tried again.")
+
+    def look_again(self, request: HttpRequest, rows: models.QuerySet[Any]) -> None:
+        """Of those that wait; what has come to its end is looked at when Stripe says that it changed."""
+        self.retry_each(request, rows.filter(waiting=True), lambda row: type(row).objects.hint(row.pk))
 
 
 def progress(row: Any) -> dict[str, Any]:
     """How far a row that waits for Stripe has come, for the audit record."""
     state = getattr(row, "state", "") or getattr(row, "status", "")
-    return {"state": state, "waiting": row.waiting, "tries": row.tries, "problem": row.problem}
+    due = {"waiting": row.waiting, "due_at": row.due_at.isoformat()}
+    return {"state": state, **due, "tries": row.tries, "problem": row.problem}
 
 
 @admin.register(StripeEvent)
@@ -86,7 +96,7 @@ class StripeEventAdmin(LongList, RecordAdmin):
 
 
 @admin.register(TopUp)
-class TopUpAdmin(RecordAdmin):
+class TopUpAdmin(LongList, RecordAdmin):
     list_display = [
         "id",
         "organization",
@@ -100,8 +110,13 @@ class TopUpAdmin(RecordAdmin):
     ]
     list_filter = ["status", "automatic"]
     list_select_related = ["organization"]
-    search_fields = ["=id", "=payment", "=checkout", "=organization__id"]
-    ordering = ["-created_at"]
+    named_by = ("payment", "checkout")
+    newest_by = "created_at"
+    actions = ["retry"]
+
+    @admin.action(description="Look again what became of them", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: models.QuerySet[TopUp]) -> None:
+        self.look_again(request, queryset)
 
     @admin.display(description="what to do")
     def refund(self, topup: TopUp) -> str:
@@ -112,19 +127,26 @@ class TopUpAdmin(RecordAdmin):
 
 
 @admin.register(Customer)
-class CustomerAdmin(RecordAdmin):
+class CustomerAdmin(LongList, RecordAdmin):
     list_display = ["organization", "number", "card_text", "subscription_status", "problem"]
     list_select_related = ["organization"]
-    search_fields = ["=number", "=organization__id", "organization__name"]
+    named_by = ("number",)
+    newest_by = "created_at"
 
 
 @admin.register(Reversal)
-class ReversalAdmin(RecordAdmin):
+class ReversalAdmin(LongList, RecordAdmin):
     list_display = ["id", "organization", "kind", "number", "status", "taken_micros", "problem", "created_at"]
-    list_filter = ["kind", "status"]
+    list_filter = ["kind", one_of("status", lambda: values_of(Reversal, "status"))]
     list_select_related = ["organization"]
-    search_fields = ["=number", "=organization__id"]
-    ordering = ["-created_at"]
+    found_by = ("pk", "topup")
+    named_by = ("number",)
+    newest_by = "created_at"
+    actions = ["retry"]
+
+    @admin.action(description="Look again what became of them", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: models.QuerySet[Reversal]) -> None:
+        self.look_again(request, queryset)
 
 
 @admin.register(UsageReport)

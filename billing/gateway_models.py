@@ -104,6 +104,8 @@ class Customer(Due):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="customer_due"),
             models.Index(fields=["card"], condition=~Q(card=""), name="customer_card"),
+            # The console's list.
+            models.Index(fields=["-created_at", "-organization"], name="customer_newest"),
         ]
 
     def __str__(self) -> str:
@@ -169,6 +171,10 @@ class TopUp(Due):
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="topup_history"),
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="topup_due"),
+            # The console's list and its filters.
+            models.Index(fields=["-created_at", "-id"], name="topup_newest"),
+            models.Index(fields=["status", "-created_at", "-id"], name="topup_by_status"),
+            models.Index(fields=["automatic", "-created_at", "-id"], name="topup_by_automatic"),
         ]
 
     def __str__(self) -> str:
@@ -267,6 +273,10 @@ class Reversal(Due):
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="reversal_history"),
             models.Index(fields=["due_at"], condition=Q(waiting=True), name="reversal_due"),
+            # The console's list and its filters.
+            models.Index(fields=["-created_at", "-id"], name="reversal_newest"),
+            models.Index(fields=["kind", "-created_at", "-id"], name="reversal_by_kind"),
+            models.Index(fields=["status", "-created_at", "-id"], name="reversal_by_status"),
         ]
 
     def __str__(self) -> str:

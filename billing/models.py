@@ -216,6 +216,8 @@ class Hold(models.Model):
                 condition=Q(status="captured"),
                 name="hold_captured_by_time",
             ),
+            # The console's list of one organization, of which there may be few rows or none among millions.
+            models.Index(fields=["organization", "-id"], name="hold_newest"),
             # The console's filter where hardly anybody pays later.
             models.Index(fields=["-id"], condition=Q(funding="postpaid"), name="hold_postpaid"),
             # Open ones are few beside the resolved; age is asked of them only.

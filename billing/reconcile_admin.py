@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts import audit
-from accounts.console import Page, ReadOnly, operator
+from accounts.console import LongList, Page, ReadOnly, one_of, operator
 from billing import gateway, reconcile
 from billing.control_models import Difference, Reconciliation
 
@@ -20,18 +21,25 @@ HALF = {"R4"}
 
 
 class StillThere(admin.SimpleListFilter):
+    """What is open, unless asked otherwise."""
+
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "Open"), ("resolved", "Resolved")]
+        return [("resolved", "Resolved"), ("all", "All")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        first, *others = super().choices(changelist)
+        yield {**first, "display": "Open"}
+        yield from others
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(resolved_at__isnull=self.value() == "open") if self.value() else queryset
+        return queryset if self.value() == "all" else queryset.filter(resolved_at__isnull=not self.value())
 
 
 @admin.register(Difference)
-class DifferenceAdmin(ReadOnly, Page[Difference]):
+class DifferenceAdmin(LongList, ReadOnly, Page[Difference]):
     list_display = [
         "rule",
         "what",
@@ -43,11 +51,11 @@ class DifferenceAdmin(ReadOnly, Page[Difference]):
         "last_seen_at",
         "resolved_at",
     ]
-    list_filter = [StillThere, "rule"]
-    search_fields = ["=job_id", "subject"]
+    list_filter = [StillThere, one_of("rule", lambda: reconcile.RULES)]
+    found_by = ("pk", "job_id")
+    named_by = ("subject",)
+    organization_path = ""
     list_before_template = "console/rules.html"
-    show_full_result_count = False
-    ordering = ["-resolved_at", "rule", "-id"]
     actions = ["resolve"]
 
     @admin.display(description="job")

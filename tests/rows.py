@@ -13,6 +13,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "billing.price": {"max_units": 600},
     "providers.route": {"provider": "fake", "model": "wan-2.2-s2v"},
     "providers.provideraccount": {"provider": "fake"},
+    "billing.reversal": {"invoice": None},
     "accounts.user": {"email": lambda n: f"person-{n}@rows.example"},
 }
 TEXT = (models.CharField, models.TextField)

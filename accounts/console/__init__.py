@@ -1,7 +1,7 @@
 """The operator's console: who gets in, and what its pages share. Every room registers its own pages in its admin.py."""
 
 from accounts.console.filters import DaysFilter, OrganizationFilter
-from accounts.console.lists import AFTER, KeysetList, LongList, one_of, values_of
+from accounts.console.lists import AFTER, KeysetList, LongList, key_of, one_of, values_of
 from accounts.console.pages import Audited, Moment, Page, ReadOnly, Table, facts, link, operator
 from accounts.console.site import ConsoleSite
 
@@ -18,6 +18,7 @@ __all__ = [
     "ReadOnly",
     "Table",
     "facts",
+    "key_of",
     "link",
     "one_of",
     "operator",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -54,20 +55,23 @@ class KeysetList(ChangeList):  # type: ignore[misc]  # theirs has no types
         return kept
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
-        return ["-pk"]
+        column = self.model_admin.newest_by
+        return [f"-{column}", "-pk"] if column else ["-pk"]
 
     def get_results(self, request: HttpRequest) -> None:
         rows = self.queryset
         if after := request.GET.get(AFTER):
             try:
-                rows = rows.filter(pk__lt=after)
+                rows = rows.filter(older_than(after, self.model_admin.newest_by))
             except (ValidationError, ValueError) as error:
                 raise IncorrectLookupParameters(error) from error
         size = self.list_per_page
         page = list(rows[: size + 1])
         self.result_list = page[:size]
         if len(page) > size:
-            self.next_page = self.get_query_string({AFTER: str(page[size - 1].pk)})
+            self.next_page = self.get_query_string(
+                {AFTER: key_of(page[size - 1], self.model_admin.newest_by)}
+            )
         self.first_page = self.get_query_string() if after else None
         if not self.query and not self.get_filters_params():
             self.estimate = estimated_rows(self.model)
@@ -84,6 +88,21 @@ class KeysetList(ChangeList):  # type: ignore[misc]  # theirs has no types
             return text
         told = urlencode({name: new_params[name] for name in self.place if name in new_params})
         return f"{text}&{told}" if len(text) > 1 else f"?{told}"
+
+
+def key_of(row: Model, column: str = "") -> str:
+    """The row's place in a list by that column, or by the primary key."""
+    return f"{getattr(row, column).isoformat()} {row.pk}" if column else str(row.pk)
+
+
+def older_than(key: str, column: str = "") -> Q:
+    """What comes below that place. Raises ValueError or ValidationError."""
+    if not column:
+        return Q(pk__lt=key)
+    moment, _, pk = key.partition(" ")
+    at = datetime.fromisoformat(moment).astimezone(UTC)
+    # The first bound is what an index by column and key begins with.
+    return Q(**{f"{column}__lte": at}) & (Q(**{f"{column}__lt": at}) | Q(pk__lt=pk))
 
 
 def estimated_rows(model: type[Model]) -> int:
@@ -111,6 +130,8 @@ class LongList:
     found_by: tuple[str, ...] = ("pk",)
     named_by: tuple[str, ...] = ()
     organization_path = "organization"
+    # The time that the list goes by where the primary key does not rise with it: wants an index with the key behind it.
+    newest_by = ""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetList
@@ -122,15 +143,18 @@ class LongList:
         return (queryset.filter(self.about(queryset.model, word)) if word else queryset), False
 
     def about(self, model: type[Model], word: str) -> Q:
-        """The rows that a word names: by an id, by a text, or by the organization they belong to."""
+        """The rows that a word names: by the organization they belong to, else by an id or a text."""
+        found = organizations_named(word) if self.organization_path else []
+        if found:
+            # Alone, so that one organization's rows come out of an index in the list's order, few or none as well.
+            path = self.organization_path
+            return Q(**{path: found[0]}) if len(found) == 1 else Q(**{f"{path}__in": found})
         wanted = Q(pk__in=[])
         for column in self.found_by:
             if (value := _as(model, column, word)) is not None:
                 wanted |= Q(**{column: value})
         for column in self.named_by:
             wanted |= Q(**{column: word})
-        if self.organization_path:
-            wanted |= Q(**{f"{self.organization_path}__in": organizations_named(word)})
         return wanted
 
 

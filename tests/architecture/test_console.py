@@ -214,7 +214,9 @@ ACTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("billing.Proposal", "approve"): {"status": "open"},
     ("billing.Proposal", "decline"): {"status": "open"},
     ("billing.StripeEvent", "retry"): FAILED,
-    ("billing.UsageReport", "retry"): FAILED,
+    ("billing.UsageReport", "retry"): FAILED | {"line": None},
+    ("billing.TopUp", "retry"): {},
+    ("billing.Reversal", "retry"): {},
     **{
         (label, what): {}
         for label in ("providers.Route", "providers.ProviderAccount")

@@ -1,13 +1,18 @@
 """The operator's pages, by a browser's requests."""
 
+import html
+import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEntry
 from billing import ledger, quotas
-from billing.models import Account, Limits, Price, Tier, Transfer
+from billing.gateway_admin import TopUpAdmin
+from billing.models import Account, Limits, Price, Reversal, Tier, TopUp, Transfer
 from tests.billing.conftest import assert_sound, give, hold
 
 USD = 1_000_000
@@ -49,6 +54,60 @@ def test_without_keys_the_pages_of_stripe_say_so(console, stripe_off):
     for page in ("", "billing/topup/", "billing/stripeevent/", "billing/reversal/", "billing/proposal/add/"):
         text = console.get(f"/console/{page}").text
         assert "There are no keys for Stripe" in text or (page == "" and "no keys" in text), page
+
+
+class TestLongLists:
+    def test_rows_without_numbers_are_listed_by_their_time(self, console, org, monkeypatch):
+        """Page by page, none twice and none left out, where several bear one time as well; and none is counted."""
+        monkeypatch.setattr(TopUpAdmin, "list_per_page", 2)
+        now = timezone.now()
+        made = [
+            TopUp.objects.create(organization=org, amount_micros=1, created_at=now - timedelta(hours=age))
+            for age in (3, 1, 2, 2, 2)
+        ]
+        found, page = [], "/console/billing/topup/"
+        with CaptureQueriesContext(connection) as asked:
+            while page:
+                text = console.get(page).text
+                found += re.findall(r"/topup/([0-9a-f-]{36})/change/", text)
+                onwards = re.search(r'rel="next" href="([^"]+)"', text)
+                page = f"/console/billing/topup/{html.unescape(onwards.group(1))}" if onwards else ""
+        newest_first = sorted(made, key=lambda row: (row.created_at, row.pk), reverse=True)
+        assert found == [str(row.pk) for row in newest_first]
+        assert not [
+            query for query in asked if "COUNT(*)" in query["sql"] and "billing_topup" in query["sql"]
+        ]
+
+    def test_a_place_that_is_none_is_the_beginning(self, console, org):
+        for nonsense in ("5", "2026-01-01T00:00:00+00:00 x", "later than 5"):
+            answer = console.get("/console/billing/topup/", {"after": nonsense})
+            assert answer.status_code == 302
+
+    def test_the_holds_of_a_small_tenant_come_out_of_an_index(self, console, used):
+        with CaptureQueriesContext(connection) as asked:
+            console.get("/console/billing/hold/?q=acme")
+        (listed,) = [query["sql"] for query in asked if 'FROM "billing_hold"' in query["sql"]]
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_sort = off")
+            cursor.execute(f"EXPLAIN {listed}")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert "hold_newest" in plan
+
+
+def test_topups_and_reversals_that_wait_are_looked_at_again(console, org):
+    later = timezone.now() + timedelta(hours=1)
+    waits, over = (
+        TopUp.objects.create(organization=org, amount_micros=1, waiting=waiting, due_at=later)
+        for waiting in (True, False)
+    )
+    row = Reversal.objects.create(organization=org, topup=over, kind="refund", due_at=later, tries=3)
+    for page, chosen in (("topup", [waits.pk, over.pk]), ("reversal", [row.pk])):
+        form = {"action": "retry", "_selected_action": chosen}
+        assert "1 will be tried again" in console.post(f"/console/billing/{page}/", form, follow=True).text
+    assert set(TopUp.objects.due()) == {waits}
+    assert set(Reversal.objects.due()) == {row}
+    entry = AuditEntry.objects.get(action="reversal.retry")
+    assert (entry.organization, entry.before["due_at"]) == (org, later.isoformat())
 
 
 class TestPrices:
