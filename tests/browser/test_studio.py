@@ -82,8 +82,9 @@ def test_a_file_can_be_dropped_pasted_and_picked_again(workshop):
 
 def test_what_is_fetched_says_so_and_the_last_choice_stays(workshop, complaints):
     page = workshop.page
-    with page.expect_response("**/verdict"):
-        workshop.choose(workshop.picture, SAMPLES / "portrait.jpg")
+    workshop.fit()
+    workshop.choose(workshop.picture, SAMPLES / "portrait.jpg")
+    expect(workshop.picture.get_by_text(FIT)).to_be_visible()
     workshop.picture.get_by_role("button", name="Remove").click()
     held: list[Route] = []
 

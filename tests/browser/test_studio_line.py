@@ -33,7 +33,7 @@ SEEN = """seen => {
 
 @pytest.fixture(autouse=True)
 def _patience() -> Iterator[None]:
-    """A look at a picture takes a process of its own, and the machine may be busy."""
+    """The machine may be busy."""
     expect.set_options(timeout=20_000)
     yield
     expect.set_options(timeout=5_000)
@@ -45,6 +45,7 @@ def workshop(person: Page, live_stack, account) -> Workshop:
     made = Workshop(person, live_stack, account)
     made.gold()
     made.pretend()
+    made.fit()
     return made
 
 
@@ -69,12 +70,18 @@ def test_an_order_whose_answer_was_lost_is_placed_once_and_followed(workshop, co
     assert f"job={answer.value.json()['id']}" in page.url
     assert len(workshop.charged()) == 1
 
-    page.route(ORDERS, lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+    # Who stops looking and presses again asks about the same order.
+    page.route(ORDERS, lose)
     workshop.generate.click()
     page.get_by_role("button", name="Stop looking").click()
     unsure = page.get_by_role("alert").filter(has_text="It is not known whether this was ordered.")
     expect(unsure.get_by_role("link", name="Your jobs")).to_be_visible()
     expect(page.locator("article")).to_have_count(1)
+    page.unroute(ORDERS)
+    with page.expect_response(ORDERS) as answer:
+        workshop.generate.click()
+    assert answer.value.json()["id"] in lost[-1]
+    assert len(workshop.charged()) == 2
     complaints.clear()  # of the cut line
 
 

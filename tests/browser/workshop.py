@@ -77,6 +77,11 @@ class Workshop:
         """Its jobs go to the provider that only pretends."""
         self.stack.sql(ROUTE, self.account["organization"])
 
+    def fit(self) -> None:
+        """Every picture passes the look at once, which takes a process of its own and is not what is tested."""
+        look = {"fit": True, "person": True, "face": [200, 100, 300, 250], "frame": None, "message": ""}
+        self.page.route("**/verdict", lambda route: route.fulfill(json=look))
+
     def charged(self) -> list[int]:
         rows = self.stack.sql(
             "SELECT charged_micros FROM jobs_job WHERE organization_id = %s ORDER BY id",

@@ -22,7 +22,7 @@ const LONGEST_TURN_S = 120;
 const PREVIEW = "Free preview: our CPU engine moves the face. The model itself draws every frame anew.";
 const CHECKING = "No answer yet. Checking whether it was ordered…";
 const UNSURE = {
-  message: "It is not known whether this was ordered.", next: "Look among your jobs before you order it again.",
+  code: "unsure", message: "It is not known whether this was ordered.", next: "Press the button once more to ask again: it is ordered once.",
   link: { href: "/jobs", text: "Your jobs" },
 };
 
@@ -196,26 +196,30 @@ class Studio {
 
   // --- the order ---
 
+  // What nobody has answered for is asked for again as it was, with its keys, until the order is another.
   async generate() {
     const { offer } = this;
     if (!offer?.affordable || this.placing) return;
     const { order, seeds, quotes } = offer;
-    await this.place(seeds.map((seed, index) => ({
+    const like = JSON.stringify([this.order(), offer.total, seeds.length]);
+    const orders = this.unclear?.like === like ? this.unclear.orders : seeds.map((seed, index) => ({
       base: this.base,
-      body: { ...order, quote: quotes[index], ...(seed == null ? {} : { seed }) },
+      body: { ...order, quote: quotes[index], key: newKey(), ...(seed == null ? {} : { seed }) },
       label: seeds.length > 1 ? variant(index, seed) : "",
-    })));
+    }));
+    const refusal = await this.place(orders);
+    this.unclear = refusal?.code === UNSURE.code ? { like, orders } : null;
   }
 
   async preview() {
     const { picture, voice } = this;
-    await this.place([{ base: this.root.dataset.preview, label: PREVIEW, body: { options: {} }, prepare: async () => {
+    await this.place([{ base: this.root.dataset.preview, label: PREVIEW, body: { options: {}, key: newKey() }, prepare: async () => {
       const beginning = await voice.beginning(Number(this.root.dataset.previewSeconds));
       return { [picture.role]: picture.asset.id, [voice.role]: beginning.id };
     } }]);
   }
 
-  // Places orders one after the other. What was shown makes room for the first that is taken.
+  // Places orders one after the other; why not all of them, or null. What was shown makes room for the first that is taken.
   async place(orders) {
     this.placing = new AbortController();
     this.changed();
@@ -227,7 +231,7 @@ class Studio {
           this.tell("Preparing the preview…");
           body.inputs = await prepare();
         }
-        const state = await this.start(base, { ...body, key: newKey() }, orders.length > 1);
+        const state = await this.start(base, body, orders.length > 1);
         if (!index) {
           this.clear();
           watches = orders.map(({ label }) => this.watch(label));
@@ -241,14 +245,12 @@ class Studio {
     }
     this.tell("");
     this.placing = null;
-    for (const watch of watches) {
-      if (watch.state) continue;
-      watch.refused(refusal);
-      refusal = null;
-    }
-    this.refusal = refusal;
+    const late = watches.filter((watch) => !watch.state);
+    late.forEach((watch, index) => watch.refused(index ? null : refusal));
+    this.refusal = late.length ? null : refusal;
     this.draw();
     if (!this.offer) this.quote();
+    return refusal;
   }
 
   // The state of the ordered job. An order whose answer was lost is repeated under its key, which orders once. Of several
