@@ -63,6 +63,9 @@ def share_make(request: HttpRequest, caller: Caller, job_id: UUID) -> HttpRespon
 
 
 def _refused(request: HttpRequest, caller: Caller, job: Job, form: ShareForm) -> HttpResponse:
+    wrong = next(iter(form.errors), None)
+    if wrong in form.fields:
+        form.fields[wrong].widget.attrs["autofocus"] = True  # the form is far down the page
     response = pages.page(request, caller, job, share_form=form, status=UNUSABLE)
     add_never_cache_headers(response)
     return response

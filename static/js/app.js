@@ -48,8 +48,10 @@ function localize(root) {
 }
 localize(document);
 
-// Where the menu does not fit, it begins with the page that is open in sight.
-document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// Where the menu does not fit, it begins with the page that is open in sight. Scrolled by hand, since scrollIntoView
+// moves the place that Tab goes on from.
+const here = document.querySelector(".bar nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft + (here.offsetWidth - innerWidth) / 2;
 
 // What a fragment changed: its times, and one sentence for screen readers when the state is another.
 let announced = document.querySelector("[data-announce]")?.textContent;

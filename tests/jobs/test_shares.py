@@ -213,7 +213,7 @@ def test_what_cannot_be_shared_is_refused_in_its_form(alice_browser, job):
     form = re.search(r'(?s)<section[^>]* id="share".*?</section>', weak.content.decode())[0]
     assert '<details class="folded" open>' in form
     assert 'value="For the board"' in form
-    assert 'value="abc"' in form
+    assert re.search(r'<input type="password"[^>]* value="abc"[^>]* autofocus', form)
     assert '<option value="30" selected>' in form
     assert re.search(r"(?s)errorlist.*at least 6 characters", form)
     forever = alice_browser.post(f"/jobs/{job.pk}/shares", {"days": "9999"})
