@@ -1,4 +1,5 @@
-"""The only door to Stripe: one function for each thing asked of it, plain dictionaries back, our own errors.
+"""The only door to Stripe: one function for each thing asked of it, plain dictionaries back, our own errors. What
+`stripe_setup` asks for is in gateway_account.
 
 Never called inside a transaction. Whatever creates something takes the idempotency key its caller keeps, so that
 asking again cannot do it twice. Amounts are cents here and nowhere else.
@@ -10,7 +11,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cache
 from typing import Any, cast
 
@@ -70,11 +70,11 @@ def client() -> stripe.StripeClient:
     )
 
 
-def _ask(question: Ask) -> Snapshot:
+def ask(question: Ask) -> Snapshot:
     return cast(Snapshot, _raw(question).to_dict())
 
 
-def _all(question: Ask) -> Iterator[Snapshot]:
+def every(question: Ask) -> Iterator[Snapshot]:
     """Every page of a list. The next one is asked for by the step that needs it."""
     found = _raw(question).auto_paging_iter()
     while (one := _raw(lambda _client: next(found, None))) is not None:
@@ -126,20 +126,20 @@ def create_customer(*, name: str, email: str, organization: str, key: str) -> Sn
     params: Any = {"name": name, "metadata": {"organization": organization}}
     if email:
         params["email"] = email
-    return _ask(lambda c: c.v1.customers.create(params, {"idempotency_key": key}))
+    return ask(lambda c: c.v1.customers.create(params, {"idempotency_key": key}))
 
 
 def customer(number: str) -> Snapshot:
     """A deleted one comes back with deleted=True."""
-    return _ask(lambda c: c.v1.customers.retrieve(number))
+    return ask(lambda c: c.v1.customers.retrieve(number))
 
 
 def setup(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.setup_intents.retrieve(number))
+    return ask(lambda c: c.v1.setup_intents.retrieve(number))
 
 
 def card(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.payment_methods.retrieve(number))
+    return ask(lambda c: c.v1.payment_methods.retrieve(number))
 
 
 # --- checkout -------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def checkout_payment(
         "payment_intent_data": payment,
         **_page(customer, metadata, return_to, cancel_to),
     }
-    return _ask(lambda c: c.v1.checkout.sessions.create(params, {"idempotency_key": key}))
+    return ask(lambda c: c.v1.checkout.sessions.create(params, {"idempotency_key": key}))
 
 
 def checkout_card(
@@ -186,7 +186,7 @@ def checkout_card(
         **_page(customer, metadata, return_to, cancel_to),
     }
     del params["automatic_tax"]
-    return _ask(lambda c: c.v1.checkout.sessions.create(params, {"idempotency_key": key}))
+    return ask(lambda c: c.v1.checkout.sessions.create(params, {"idempotency_key": key}))
 
 
 def checkout_subscription(
@@ -205,7 +205,7 @@ def checkout_subscription(
         "subscription_data": {"metadata": metadata},
         **_page(customer, metadata, return_to, cancel_to),
     }
-    return _ask(lambda c: c.v1.checkout.sessions.create(params, {"idempotency_key": key}))
+    return ask(lambda c: c.v1.checkout.sessions.create(params, {"idempotency_key": key}))
 
 
 def _page(customer: str, metadata: dict[str, str], return_to: str, cancel_to: str) -> dict[str, Any]:
@@ -228,11 +228,11 @@ def _page(customer: str, metadata: dict[str, str], return_to: str, cancel_to: st
 
 
 def checkout(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.checkout.sessions.retrieve(number))
+    return ask(lambda c: c.v1.checkout.sessions.retrieve(number))
 
 
 def expire_checkout(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.checkout.sessions.expire(number))
+    return ask(lambda c: c.v1.checkout.sessions.expire(number))
 
 
 # --- payments -------------------------------------------------------------------------------------------------
@@ -252,28 +252,28 @@ def charge_card(
         "description": label,
         "metadata": metadata,
     }
-    return _ask(lambda c: c.v1.payment_intents.create(params, {"idempotency_key": key}))
+    return ask(lambda c: c.v1.payment_intents.create(params, {"idempotency_key": key}))
 
 
 def payment(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.payment_intents.retrieve(number))
+    return ask(lambda c: c.v1.payment_intents.retrieve(number))
 
 
 def payments_of(customer: str, *, since: datetime) -> Iterator[Snapshot]:
     params: Any = {"customer": customer, "created": {"gte": int(since.timestamp())}, "limit": 100}
-    return _all(lambda c: c.v1.payment_intents.list(params))
+    return every(lambda c: c.v1.payment_intents.list(params))
 
 
 def payments(*, since: datetime) -> Iterator[Snapshot]:
-    return _all(lambda c: c.v1.payment_intents.list(_since(since)))
+    return every(lambda c: c.v1.payment_intents.list(_since(since)))
 
 
 def refunds(*, since: datetime) -> Iterator[Snapshot]:
-    return _all(lambda c: c.v1.refunds.list(_since(since)))
+    return every(lambda c: c.v1.refunds.list(_since(since)))
 
 
 def disputes(*, since: datetime) -> Iterator[Snapshot]:
-    return _all(lambda c: c.v1.disputes.list(_since(since)))
+    return every(lambda c: c.v1.disputes.list(_since(since)))
 
 
 def _since(moment: datetime) -> Any:
@@ -281,60 +281,60 @@ def _since(moment: datetime) -> Any:
 
 
 def charge(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.charges.retrieve(number))
+    return ask(lambda c: c.v1.charges.retrieve(number))
 
 
 def create_refund(*, payment: str, cents: int, metadata: dict[str, str], key: str) -> Snapshot:
     params: Any = {"payment_intent": payment, "amount": cents, "metadata": metadata}
-    return _ask(lambda c: c.v1.refunds.create(params, {"idempotency_key": key}))
+    return ask(lambda c: c.v1.refunds.create(params, {"idempotency_key": key}))
 
 
 def refund(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.refunds.retrieve(number))
+    return ask(lambda c: c.v1.refunds.retrieve(number))
 
 
 def refunds_of(payment: str) -> Iterator[Snapshot]:
     params: Any = {"payment_intent": payment, "limit": 100}
-    return _all(lambda c: c.v1.refunds.list(params))
+    return every(lambda c: c.v1.refunds.list(params))
 
 
 def dispute(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.disputes.retrieve(number))
+    return ask(lambda c: c.v1.disputes.retrieve(number))
 
 
 def open_portal(*, customer: str, return_to: str) -> Snapshot:
     params: Any = {"customer": customer, "return_url": return_to}
-    return _ask(lambda c: c.v1.billing_portal.sessions.create(params))
+    return ask(lambda c: c.v1.billing_portal.sessions.create(params))
 
 
 # --- subscriptions and invoices -------------------------------------------------------------------------------
 
 
 def subscription(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.subscriptions.retrieve(number))
+    return ask(lambda c: c.v1.subscriptions.retrieve(number))
 
 
 def subscriptions_of(customer: str) -> Iterator[Snapshot]:
     """All of them, canceled ones too."""
     params: Any = {"customer": customer, "status": "all", "limit": 100}
-    return _all(lambda c: c.v1.subscriptions.list(params))
+    return every(lambda c: c.v1.subscriptions.list(params))
 
 
 def invoice(number: str) -> Snapshot:
-    return _ask(lambda c: c.v1.invoices.retrieve(number))
+    return ask(lambda c: c.v1.invoices.retrieve(number))
 
 
 def invoice_lines(number: str) -> Iterator[Snapshot]:
-    return _all(lambda c: c.v1.invoices.line_items.list(number, {"limit": 100}))
+    return every(lambda c: c.v1.invoices.line_items.list(number, {"limit": 100}))
 
 
 def payments_of_invoice(number: str) -> Iterator[Snapshot]:
-    return _all(lambda c: c.v1.invoice_payments.list({"invoice": number, "status": "paid", "limit": 100}))
+    return every(lambda c: c.v1.invoice_payments.list({"invoice": number, "status": "paid", "limit": 100}))
 
 
 def invoices_paid_by(payment: str) -> Iterator[str]:
     params: Any = {"payment": {"type": "payment_intent", "payment_intent": payment}, "limit": 100}
-    return (str(one["invoice"]) for one in _all(lambda c: c.v1.invoice_payments.list(params)))
+    return (str(one["invoice"]) for one in every(lambda c: c.v1.invoice_payments.list(params)))
 
 
 def report_use(*, event_name: str, customer: str, value: int, identifier: str, at: datetime) -> None:
@@ -347,14 +347,14 @@ def report_use(*, event_name: str, customer: str, value: int, identifier: str, a
         "payload": {"stripe_customer_id": customer, "value": str(value)},
         "timestamp": int(at.timestamp()),
     }
-    _ask(lambda c: c.v1.billing.meter_events.create(params, {"max_network_retries": 0}))
+    ask(lambda c: c.v1.billing.meter_events.create(params, {"max_network_retries": 0}))
 
 
 def counted(meter: str, customer: str, minute: datetime) -> int:
     """What a meter counted for a customer in one minute."""
     start = int(minute.timestamp())
     params: Any = {"customer": customer, "start_time": start, "end_time": start + 60, "limit": 100}
-    found = _all(lambda c: c.v1.billing.meters.event_summaries.list(meter, params))
+    found = every(lambda c: c.v1.billing.meters.event_summaries.list(meter, params))
     return sum(int(summary["aggregated_value"]) for summary in found)
 
 
@@ -362,7 +362,7 @@ def counted_by_hour(meter: str, customer: str, start: datetime, end: datetime) -
     """What a meter counted for a customer in each hour; start and end are full hours."""
     span = {"start_time": int(start.timestamp()), "end_time": int(end.timestamp())}
     params: Any = {"customer": customer, "value_grouping_window": "hour", "limit": 100, **span}
-    found = _all(lambda c: c.v1.billing.meters.event_summaries.list(meter, params))
+    found = every(lambda c: c.v1.billing.meters.event_summaries.list(meter, params))
     hours = ((datetime.fromtimestamp(one["start_time"], tz=UTC), one["aggregated_value"]) for one in found)
     return {hour: int(value) for hour, value in hours}
 
@@ -377,12 +377,12 @@ def add_line(*, customer: str, cents: int, text: str, metadata: dict[str, str], 
         "tax_behavior": "exclusive",
         "metadata": metadata,
     }
-    return _ask(lambda c: c.v1.invoice_items.create(params, {"idempotency_key": key}))
+    return ask(lambda c: c.v1.invoice_items.create(params, {"idempotency_key": key}))
 
 
 def lines_of(customer: str, *, since: datetime) -> Iterator[Snapshot]:
     params: Any = {"customer": customer, "created": {"gte": int(since.timestamp())}, "limit": 100}
-    return _all(lambda c: c.v1.invoice_items.list(params))
+    return every(lambda c: c.v1.invoice_items.list(params))
 
 
 # --- webhooks -------------------------------------------------------------------------------------------------
@@ -402,121 +402,9 @@ def verified(body: bytes, signature: str) -> Snapshot | None:
 def undelivered(*, since: datetime) -> Iterator[Snapshot]:
     """Events that no endpoint took."""
     params: Any = {**_since(since), "delivery_success": False}
-    return _all(lambda c: c.v1.events.list(params))
+    return every(lambda c: c.v1.events.list(params))
 
 
 def thin_event(number: str) -> Snapshot:
     """A thin event's delivery names its subject only; this is the rest."""
-    return _ask(lambda c: c.v2.core.events.retrieve(number))
-
-
-# --- what stands ready in the account -------------------------------------------------------------------------
-
-
-def _or_none(question: Ask) -> Snapshot | None:
-    try:
-        return _ask(question)
-    except GatewayRefused as refusal:
-        if refusal.reason == GatewayRefused.MISSING:
-            return None
-        raise
-
-
-def product(number: str) -> Snapshot | None:
-    return _or_none(lambda c: c.v1.products.retrieve(number))
-
-
-def create_product(*, number: str, name: str) -> Snapshot:
-    return _ask(lambda c: c.v1.products.create({"id": number, "name": name}))
-
-
-def meter_named(event_name: str) -> Snapshot | None:
-    meters = _all(lambda c: c.v1.billing.meters.list({"status": "active", "limit": 100}))
-    return next((meter for meter in meters if meter["event_name"] == event_name), None)
-
-
-def create_meter(*, event_name: str, label: str) -> Snapshot:
-    params: Any = {
-        "event_name": event_name,
-        "display_name": label,
-        "default_aggregation": {"formula": "sum"},
-        "customer_mapping": {"type": "by_id", "event_payload_key": "stripe_customer_id"},
-        "value_settings": {"event_payload_key": "value"},
-    }
-    return _ask(lambda c: c.v1.billing.meters.create(params))
-
-
-def price_named(name: str) -> Snapshot | None:
-    found = _all(lambda c: c.v1.prices.list({"lookup_keys": [name], "active": True}))
-    return next(found, None)
-
-
-def create_price(*, name: str, product: str, meter: str, cents: Decimal, label: str) -> Snapshot:
-    params: Any = {
-        "product": product,
-        "lookup_key": name,
-        "transfer_lookup_key": True,
-        "nickname": label,
-        "currency": CURRENCY,
-        "unit_amount_decimal": cents,
-        "billing_scheme": "per_unit",
-        "tax_behavior": "exclusive",
-        "recurring": {"interval": "month", "usage_type": "metered", "meter": meter},
-    }
-    return _ask(lambda c: c.v1.prices.create(params))
-
-
-PORTAL_FEATURES: Any = {
-    "invoice_history": {"enabled": True},
-    "payment_method_update": {"enabled": True},
-    "customer_update": {"enabled": True, "allowed_updates": ["address", "email", "name", "tax_id"]},
-    "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
-}
-
-
-def portal() -> Snapshot | None:
-    return next(_all(lambda c: c.v1.billing_portal.configurations.list({"active": True})), None)
-
-
-def create_portal(*, return_to: str) -> Snapshot:
-    params: Any = {"features": PORTAL_FEATURES, "default_return_url": return_to}
-    return _ask(lambda c: c.v1.billing_portal.configurations.create(params))
-
-
-def endpoints() -> Iterator[Snapshot]:
-    return _all(lambda c: c.v1.webhook_endpoints.list({"limit": 100}))
-
-
-def create_endpoint(*, address: str, kinds: list[str]) -> Snapshot:
-    params: Any = {"url": address, "enabled_events": kinds, "api_version": API_VERSION}
-    return _ask(lambda c: c.v1.webhook_endpoints.create(params))
-
-
-def change_endpoint(number: str, *, kinds: list[str]) -> Snapshot:
-    """Switched on as well: Stripe switches off one that failed for days."""
-    params: Any = {"enabled_events": kinds, "disabled": False}
-    return _ask(lambda c: c.v1.webhook_endpoints.update(number, params))
-
-
-def destinations() -> Iterator[Snapshot]:
-    return _all(lambda c: c.v2.core.event_destinations.list({"include": ["webhook_endpoint.url"]}))
-
-
-def change_destination(number: str, *, kinds: list[str]) -> Snapshot:
-    return _ask(lambda c: c.v2.core.event_destinations.update(number, {"enabled_events": kinds}))
-
-
-def enable_destination(number: str) -> Snapshot:
-    return _ask(lambda c: c.v2.core.event_destinations.enable(number))
-
-
-def create_destination(*, address: str, kinds: list[str]) -> Snapshot:
-    params: Any = {
-        "name": "Voicereel meters",
-        "type": "webhook_endpoint",
-        "event_payload": "thin",
-        "enabled_events": kinds,
-        "webhook_endpoint": {"url": address},
-        "include": ["webhook_endpoint.signing_secret"],
-    }
-    return _ask(lambda c: c.v2.core.event_destinations.create(params))
+    return ask(lambda c: c.v2.core.events.retrieve(number))

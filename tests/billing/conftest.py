@@ -8,12 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 
 from accounts.models import ApiKey, Organization
 from billing import ledger, ledger_check, quotas, throttles
-from billing.models import Hold
+from billing.models import Hold, Limits
 from billing.money import parse_usd
+from tests.stripe_double.mail import backwards
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +28,27 @@ def _fresh_limits():
 @pytest.fixture
 def api_key(org, key) -> ApiKey:
     return ApiKey.objects.get(organization=org)
+
+
+@pytest.fixture
+def account(desk, db):
+    """A Stripe account that is ready."""
+    call_command("stripe_setup")
+    desk.mail.lose()
+    return desk
+
+
+@pytest.fixture
+def postpaid(account, org, alice_browser):
+    """Acme, which is invoiced each month."""
+    org.billing_mode = "postpaid"
+    org.save()
+    Limits.objects.create(organization=org, credit_limit_micros=parse_usd("1000"))
+    answer = alice_browser.post("/billing/subscribe")
+    assert answer.status_code == 303, answer.headers
+    account.pay(answer.headers["Location"])
+    account.tell(times=2, order=backwards)
+    return org
 
 
 def give(organization: Organization, usd: str) -> None:

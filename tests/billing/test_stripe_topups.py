@@ -10,7 +10,7 @@ import pytest
 from django.core import mail
 
 from accounts.models import AuditEntry, Role
-from billing import gateway, inbox
+from billing import gateway, gateway_account, inbox
 from billing.errors import GatewayAway, GatewayBusy, GatewayDenied
 from billing.models import Customer, StripeEvent, TopUp, Transfer
 from tests.billing.conftest import assert_sound, books, in_threads
@@ -314,7 +314,7 @@ class TestLists:
     @pytest.fixture
     def asked(self, desk, db):
         """The question for use in each of more than five days' hours."""
-        meter = gateway.create_meter(event_name="hours", label="Hours")["id"]
+        meter = gateway_account.create_meter(event_name="hours", label="Hours")["id"]
         end = datetime.now(tz=UTC).replace(minute=0, second=0, microsecond=0)
         start = end - timedelta(hours=self.HOURS)
         for hour in range(self.HOURS):
