@@ -17,22 +17,20 @@ from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
-from django.core.signing import Signer
 from django.db import connection, transaction
 from django.db.models import BooleanField, ExpressionWrapper, Prefetch, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from billing import quotas
-from jobs import chain, in_flight, inputs, settle, storage
+from jobs import chain, in_flight, inputs, settle
 from jobs.events import append, transition
-from jobs.gallery import workspace_prefix
-from jobs.models import Asset, Attempt, Job
+from jobs.models import Attempt, Job
+from jobs.orders import FILE_GONE, InputGone, make_order
 from jobs.states import AttemptStatus, Status
 from jobs.types import Failure, new_id
 from jobs.wake import wake
 from providers import bounds, circuit, errors, routing
-from providers.base import InputFile, Order
 from providers.calls import call
 from providers.models import Route
 from providers.registry import adapter, adapter_class
@@ -41,7 +39,6 @@ log = logging.getLogger(__name__)
 
 # Until an order has been placed for so long, nobody else looks after it; see `_lease`.
 SUBMIT_SECONDS = 30
-ORDER_LIFE_SECONDS = 6 * 3600
 MAX_ATTEMPTS = 4
 # A route that says "later" to a job again and again is asked ever more rarely, so rarely at most.
 MOST_REST = timedelta(minutes=5)
@@ -329,7 +326,10 @@ def begin(start: Start) -> None:
     """Call the provider, outside any transaction, and write down what it said."""
     attempt = start.attempt
     try:
-        provider, order = adapter(attempt.provider, attempt.account_id), make_order(start)
+        provider, order = (
+            adapter(attempt.provider, attempt.account_id),
+            make_order(start.job, attempt, start.route),
+        )
     except errors.AccountRefused as refusal:
         _not_allowed(start, refusal)
         return
@@ -375,15 +375,6 @@ def _later(attempt: Attempt, said: errors.Throttled | errors.Unavailable) -> Non
     give_up(attempt, failure, wait=wait, rest=rest, note=said.message)
 
 
-class InputGone(Exception):
-    """An input was deleted while the job waited. args[0] is its role."""
-
-    @property
-    def failure(self) -> Failure:
-        message = f"The file given as {self.args[0]} was deleted before its turn came; nothing was charged."
-        return Failure(FILE_GONE, message, hint="Upload the file again and order anew.")
-
-
 def _not_allowed(start: Start, refusal: errors.AccountRefused) -> None:
     """An operator has something to do, or the customer whose account it is; another route is tried meanwhile."""
     if start.route.own_key:
@@ -391,52 +382,6 @@ def _not_allowed(start: Start, refusal: errors.AccountRefused) -> None:
         return
     log.error("route %s may not order: %s", start.route, refusal, extra={"job": start.job.pk})
     give_up(start.attempt, Failure(refusal.code, PUBLIC_FAILURE, retryable=True), note=refusal.message)
-
-
-def make_order(start: Start) -> Order:
-    """The order with addresses that stay readable for its whole life. Raises InputGone."""
-    job, attempt = start.job, start.attempt
-    assets = Asset.objects.live().in_bulk([UUID(source["asset"]) for source in job.inputs.values()])
-    if gone := [role for role, source in job.inputs.items() if UUID(source["asset"]) not in assets]:
-        raise InputGone(gone[0])
-    files = {role: _input_file(assets[UUID(source["asset"])]) for role, source in job.inputs.items()}
-    if attempt.part:
-        files = chain.inputs(attempt, job, start.route, files, seconds=ORDER_LIFE_SECONDS)
-    return Order(
-        tag=attempt.tag,
-        model=job.model,
-        inputs=files,
-        options=job.options,
-        length_ms=chain.length_ms(attempt, job),
-        workspace=storage.workspace(workspace_prefix(attempt), seconds=ORDER_LIFE_SECONDS),
-        life_seconds=ORDER_LIFE_SECONDS,
-        route=start.route.settings,
-        callback_url=callback_url(attempt.tag),
-    )
-
-
-_signer = Signer(salt="jobs.callback", sep=".")
-
-
-def callback_url(tag: str) -> str:
-    """Where a provider may tell about this attempt; the signature makes it good for nothing else."""
-    return f"{settings.PUBLIC_URL}/callbacks/{_signer.sign(tag)}" if settings.PROVIDER_CALLBACKS else ""
-
-
-def called_tag(signed: str) -> str:
-    """The tag in a callback's address. Raises BadSignature."""
-    return _signer.unsign(signed)
-
-
-def _input_file(asset: Asset) -> InputFile:
-    return InputFile(
-        url=storage.signed_get(asset.key, seconds=ORDER_LIFE_SECONDS),
-        content_type=asset.content_type,
-        bytes=asset.bytes,
-        duration_ms=asset.duration_ms,
-        width=asset.width,
-        height=asset.height,
-    )
 
 
 def _become(attempt: Attempt, to: AttemptStatus, **fields: object) -> bool:
@@ -504,7 +449,6 @@ def _end(job: Job, failure: Failure) -> None:
 
 
 CANCELED = Failure("canceled", "The job was canceled; nothing was charged.")
-FILE_GONE = "file_gone"
 # Ends that say nothing of the route. A refusal for good, of whoever answers, says that it works.
 STOPPED = Failure("route_stopped", PUBLIC_FAILURE, retryable=True)
 NOBODYS = frozenset({CANCELED.code, UNBUILT.code, FILE_GONE, errors.Throttled.code, STOPPED.code})

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from jobs.dispatch import called_tag
 from jobs.models import Attempt
+from jobs.orders import called_tag
 from jobs.poll import bring_forward
 from providers.errors import AccountRefused, Forged
 from providers.registry import adapter

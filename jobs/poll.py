@@ -17,9 +17,10 @@ from django.db.models.functions import Now
 
 from billing.models import Unit
 from jobs import chain, snapshots
-from jobs.dispatch import CANCELED, PUBLIC_FAILURE, callback_url, give_up
+from jobs.dispatch import CANCELED, PUBLIC_FAILURE, give_up
 from jobs.events import append, transition
 from jobs.models import Attempt, Job
+from jobs.orders import callback_url
 from jobs.settle import end
 from jobs.states import ATTEMPT_POLLED, AttemptStatus, Status
 from jobs.types import Failure

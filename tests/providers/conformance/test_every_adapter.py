@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from billing import ledger
 from jobs.cancel import cancel, cancel_at_provider
-from jobs.dispatch import callback_url
 from jobs.models import Asset, Attempt, Job
+from jobs.orders import callback_url
 from jobs.states import FINAL, Status
 from jobs.submit import submit
 from providers.models import FakeTask

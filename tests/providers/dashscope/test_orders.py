@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from jobs.detect import EMO, S2V, detect
 from jobs.models import Attempt
+from jobs.orders import make_order
 from jobs.states import Status
 from jobs.submit import submit
 from jobs.types import JobRequest
@@ -141,7 +142,8 @@ def test_a_frame_that_the_vendor_filmed_is_not_the_customers_picture(stand, call
     monkeypatch.setattr(stand.vendor, "trouble", lambda _: problem(400, "InvalidFile.FacePose", "turned"))
     stand.trouble("refusal")
     submit(caller, stand.request())
-    order = drive.dispatch.make_order(drive.dispatch.pick())
+    start = drive.dispatch.pick()
+    order = make_order(start.job, start.attempt, start.route)
     image = replace(order.inputs["image"], made=made)
     order = replace(order, inputs={**order.inputs, "image": image})
     with pytest.raises(errors.Refused) as refusal:

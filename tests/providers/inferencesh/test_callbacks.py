@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs.models import Attempt
+from jobs.orders import make_order
 from jobs.states import Status
 from jobs.submit import submit
 from providers.registry import adapter
@@ -89,7 +90,7 @@ def test_a_call_that_came_before_anybody_missed_the_order_is_kept(stand, caller)
     job = submit(caller, stand.request())
     start = drive.dispatch.pick()
     provider = adapter(start.attempt.provider, start.attempt.account_id)
-    async_to_sync(provider.submit)(drive.dispatch.make_order(start))
+    async_to_sync(provider.submit)(make_order(start.job, start.attempt, start.route))
     assert call(stand) == 204
     drive.orphan(start.attempt)
     Attempt.objects.update(lease_until=None)
