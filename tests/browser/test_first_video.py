@@ -39,7 +39,8 @@ def test_a_person_signs_in_sees_a_job_become_ready_and_plays_it(person, live_sta
     person.get_by_label("New tag").fill("half a w")
     person.get_by_role("link", name="Log").focus()
     video = person.locator("#stage video")
-    expect(video).to_be_visible(timeout=RENDERED_MS)  # and so did the page
+    with person.expect_response(re.compile("poster"), timeout=RENDERED_MS):
+        expect(video).to_be_visible(timeout=RENDERED_MS)  # and so did the page
     # which was not loaded anew: what was played, typed and held is as it was
     assert person.evaluate("document.querySelector('audio').heard")
     assert person.get_by_label("New tag").input_value() == "half a w"
