@@ -178,7 +178,7 @@ def test_inputs_that_cannot_be_handed_over_order_nothing(vendor_stand, job, sett
         assert vendor.count(vendor_stand.UPLOADS) == 0
         return
     for kind in ("error", "cut_before", "garbage", "wrong_type", "redirect", "huge", "proxy_404"):
-        vendor.fault(vendor_stand.UPLOADS, kind)
+        vendor.fault(vendor_stand.UPLOADS, *[kind] * 4)  # of every file: they are handed over side by side
         begun(job)
         assert job.attempts.latest("number").error_code == "provider_unavailable", kind
         assert vendor_stand.orders() == 0
