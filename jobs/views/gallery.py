@@ -152,7 +152,7 @@ def _card(job: Job, files: dict[str, Asset], *, starred: bool, chosen: bool) -> 
         tone=tone,
         percent=words.percent(job),
         price=words.price(job),
-        length=words.length(job.length_ms),
+        length=words.length(job.length_ms) if video or not job.final else "",  # of what there is, or will be
         poster=address(poster) if poster else "",
         film=address(film) if film else "",
         starred=starred,

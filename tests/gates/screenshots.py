@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Shot:
 def with_the_sample(page: Page) -> None:
     page.get_by_role("button", name="Use the sample").click()
     expect(page.get_by_role("button", name="Generate")).to_be_enabled(timeout=30_000)
+    expect(page.get_by_text("One face, clearly seen")).to_be_visible(timeout=30_000)
     page.evaluate("scrollTo(0, 0)")
 
 
@@ -47,7 +49,7 @@ def as_code(page: Page) -> None:
 
 
 def with_three_chosen(page: Page) -> None:
-    for box in page.get_by_role("checkbox", name="Select").all()[:3]:
+    for box in page.get_by_role("checkbox", name=re.compile("^Choose ")).all()[:3]:
         box.check()
 
 
