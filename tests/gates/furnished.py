@@ -51,9 +51,7 @@ class World:
 
 def furnish(stack: LiveStack, *, rendered: bool = False) -> World:
     """`rendered`: with films of our own engine too, which take a while; the last is named so."""
-    made = stack.create_org(
-        "Acme Film & Voice", email="owner@acme.example", credit_usd=200, tier="gold"
-    )
+    made = stack.create_org("Acme Film & Voice", email="owner@acme.example", credit_usd=200, tier="gold")
     empty = stack.create_org("Newcomers")
     names = {}
     with Customer(stack.url, made["api_key"]) as customer:
