@@ -111,7 +111,7 @@ def object_store() -> Iterator[dict[str, str]]:
     command = [sys.executable, "-W", "ignore", "-m", "tests.swift", str(folder), ",".join(map(str, ports))]
     child = process.spawn([*command, key, secret], cwd=CHECKOUT)
     try:
-        if not process.until(lambda: process.answers(ports[0]), seconds=60):
+        if not process.until(lambda: all(map(process.answers, ports)), seconds=60):
             raise SystemExit("The S3 server did not start.")
         address = f"http://127.0.0.1:{ports[0]}"
         keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": "us-east-1"}

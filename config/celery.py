@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import worker_process_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -47,3 +49,17 @@ def announce(**_: Any) -> None:
     path = os.environ.get("READY_FILE")
     if path:
         Path(path).touch()
+
+
+@worker_process_init.connect
+def prepare(**_: Any) -> None:
+    """What the first finished film would wait two seconds for is made as the process begins, beside its work."""
+    threading.Thread(target=_prepare, name="prepare", daemon=True).start()
+
+
+def _prepare() -> None:
+    from jobs import media, storage  # noqa: PLC0415  there is no Django yet when this module is loaded
+
+    media.warm()
+    with suppress(storage.StorageUnavailable):
+        storage.exists("status/probe")

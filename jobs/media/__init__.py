@@ -4,7 +4,18 @@
 finished videos. Nobody else imports what lies below this package: only the child loads av and Pillow.
 """
 
-from jobs.media.parent import cuts, join, last_frame, piece, poster, preview, probe, samples, verify_output
+from jobs.media.parent import (
+    cuts,
+    join,
+    last_frame,
+    piece,
+    poster,
+    preview,
+    probe,
+    samples,
+    verify_output,
+    warm,
+)
 from jobs.media.results import MediaRefused, OutputRefused, Probe
 
 __all__ = [
@@ -20,4 +31,5 @@ __all__ = [
     "probe",
     "samples",
     "verify_output",
+    "warm",
 ]

@@ -69,6 +69,12 @@ def answer(
     return nursery.FAILED, {}
 
 
+def ready(module: str) -> None:
+    """Start the nursery of these children, where there will be one."""
+    if nursery.works_here():
+        _nursery(module)
+
+
 def _answered(run: Callable[[IO[bytes]], int]) -> tuple[int, dict[str, Any]]:
     # A file, not a pipe: the child's file limit then bounds what it can answer.
     with tempfile.TemporaryFile() as out:

@@ -29,6 +29,11 @@ JOIN = Limits(memory_bytes=MEMORY, cpu_seconds=1200, file_bytes=2 * GIB)
 SAMPLE_SIDE = 512
 
 
+def warm() -> None:
+    """Have the process ready out of which the children come: the first of them would wait for it."""
+    children.ready(CHILD)
+
+
 def probe(path: Path, *, expect: Kind | None = None) -> Probe:
     """What the file really is: of the kind expected, or of any. Raises MediaRefused and nothing else."""
     return _probe({"do": "probe", "path": str(path), "expect": expect}, PROBE)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from celery.signals import worker_process_init
 from PIL import Image
 
 from jobs import media
@@ -380,6 +381,12 @@ def test_the_child_dies_with_its_parent(tmp_path, request, way):
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     wait_for(lambda: not any(alive(pid) for pid in born))
+
+
+def test_a_process_of_the_worker_has_its_nursery_before_the_first_film():
+    children.close()
+    worker_process_init.send(None)  # as celery tells each that it begins
+    wait_for(lambda: parent.CHILD in children._nurseries)
 
 
 def test_a_nursery_that_was_killed_is_replaced(monkeypatch, tmp_path):
