@@ -6,8 +6,9 @@ The poller, a worker and the web server run as the product runs them; PostgreSQL
 vendor is the WaveSpeed double of the tests with a film of 10 MB that is all picture (noise, which no encoder makes
 small), so that checking it decodes 10 MB as well. Orders end one after the other, a while
 apart: half are told by the vendor's signed call at that moment, half are left to the poller. The clock runs from the
-moment from which the vendor says `completed`, or where nobody calls from the moment at which the next question was
-due, to the job's `finished_at`. Beside it, in the same run, the floor: fetching the film and writing it, nothing else.
+moment from which the vendor says `completed`, or where nobody calls from the question that was first answered so (how
+late that comes after it was due is what `bench.poller` measures), to the job's `finished_at`. Beside it, in the same run,
+the floor: fetching the film and writing it, nothing else.
 Bar: p95 below 1.5 s, of both.
 """
 
@@ -47,9 +48,13 @@ class Punctual(WaveSpeed):
     def __init__(self) -> None:
         super().__init__()
         self.ends: dict[str, float] = {}
+        self.told: dict[str, float] = {}
 
     def status(self, task: Task) -> str:
-        return "completed" if self.ends.get(task.id, float("inf")) <= time.time() else "processing"
+        if self.ends.get(task.id, float("inf")) > time.time():
+            return "processing"
+        self.told.setdefault(task.id, time.time())
+        return "completed"
 
     def file(self, call: Call) -> Answer:
         return Answer(200, film(), {"Content-Type": "video/mp4"})
@@ -144,12 +149,9 @@ def processes() -> Iterator[None]:
 
 def ended(platform: Stack, vendor: Punctual, ordered: list[Any], apart: float) -> dict[str, list[float]]:
     """Let the orders end in turn, every other one with a call; the seconds to `succeeded` by how we heard of it."""
-    asked: dict[str, float] = {}
     for place, attempt in enumerate(ordered):
         task = vendor.tasks[attempt.external_id]
-        attempt.refresh_from_db(fields=["due_at"])
         vendor.ends[task.id] = time.time()
-        asked[task.id] = max(vendor.ends[task.id], attempt.due_at.timestamp())
         if place % 2 == 0:
             threading.Thread(target=call, args=(platform, vendor, task)).start()
         time.sleep(apart)
@@ -163,7 +165,7 @@ def ended(platform: Stack, vendor: Punctual, ordered: list[Any], apart: float) -
         assert attempt.job.status == "succeeded", attempt.job.error_code
         end = attempt.job.finished_at.timestamp()
         if place % 2:
-            waits["found by a question"].append(end - asked[attempt.external_id])
+            waits["found by a question"].append(end - vendor.told[attempt.external_id])
         else:
             waits["told by a call"].append(end - vendor.ends[attempt.external_id])
     return waits

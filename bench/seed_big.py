@@ -3,9 +3,10 @@
     python -m bench.seed_big --url postgresql://… [--jobs 5000000]
 
 The database has been migrated and is otherwise empty. A thousand organizations share the jobs unevenly, a tenth of
-them belongs to the largest, a few jobs to the last but one (FEW), none to the last (NONE). Of a hundred jobs 92 succeeded, 5 failed, 2 were canceled, 1 expired; the newest 200 are
-open. Each has four transfers (open ones two), an attempt (every tenth two), an output file and two events; every fifth
-a delivery with its log, every tenth an audit entry, every fiftieth rows of Stripe, every thousandth a proposal. The same number makes the same rows.
+them belongs to the largest, a few jobs to the last but one (FEW), none to the last (NONE). Of a hundred jobs 92
+succeeded, 5 failed, 2 were canceled, 1 expired; the newest 200 are open. Each has four transfers (open ones two), an
+attempt (every tenth two), an output file and two events; every fifth a delivery with its log, every tenth an audit
+entry, every fiftieth rows of Stripe, every thousandth a proposal. The same number makes the same rows.
 
 Nothing here is how the product writes: triggers and foreign keys sleep (`session_replication_role`), indexes are
 built at the end, and the balances are folded from the transfers. `check_ledger` then finds the books right.
@@ -57,8 +58,8 @@ FROM (
            (6 + dice2 % 55) * 1000 AS length_ms
     FROM (
         SELECT i, now() - interval '{days} days' * (({jobs} - i)::float8 / {jobs}) AS at,
-               CASE WHEN i % ({jobs} / 10) = 5 THEN {organizations} - 1
-                    ELSE 1 + floor(({organizations} - 2) * power(((i * 2654435761) % 4294967296) % 10000 / 10000.0, 3))::int
+               CASE WHEN i % ({jobs} / 10) = 5 THEN GREATEST({organizations} - 1, 1)
+                    ELSE 1 + floor(GREATEST({organizations} - 2, 1) * power(((i * 2654435761) % 4294967296) % 10000 / 10000.0, 3))::int
                END AS org,
                ((i * 2246822519) % 4294967296) / 7 % 10000 AS dice2,
                md5('job' || i) AS hash

@@ -10,18 +10,29 @@ from django.db import connection
 
 from billing.models import Transfer
 
-# An organization's transfers rise in commit order, so what came later than one has a greater id. One statement: the
-# balances and what they are made of are of one moment. An index holds all that it reads.
+# An organization's transfers rise in commit order, so what came later than one has a greater id. What came since is
+# taken off today's balance, or what came until then is counted up: whichever end is nearer, by the ids. One statement:
+# the balances and what they are made of are of one moment. An index holds all that it reads.
 AFTER = """
-WITH later AS MATERIALIZED (
+WITH side AS MATERIALIZED (
+    SELECT %(id)s - min(id) < max(id) - %(id)s AS early FROM (
+        (SELECT id FROM billing_transfer WHERE organization_id = %(organization)s ORDER BY id LIMIT 1) UNION ALL
+        (SELECT id FROM billing_transfer WHERE organization_id = %(organization)s ORDER BY id DESC LIMIT 1)
+    ) AS ends (id)
+), moved AS MATERIALIZED (
     SELECT debit_id, credit_id, sum(amount_micros) AS micros FROM billing_transfer
-    WHERE organization_id = %(organization)s AND id > %(id)s GROUP BY 1, 2
+    WHERE (SELECT early FROM side) AND organization_id = %(organization)s AND id <= %(id)s GROUP BY 1, 2
+    UNION ALL
+    SELECT debit_id, credit_id, sum(amount_micros) FROM billing_transfer
+    WHERE NOT (SELECT early FROM side) AND organization_id = %(organization)s AND id > %(id)s GROUP BY 1, 2
+), taken AS (
+    SELECT a.id, a.balance_micros, coalesce((
+        SELECT sum(CASE WHEN m.debit_id = a.id THEN m.micros ELSE -m.micros END) FROM moved m
+        WHERE a.id IN (m.debit_id, m.credit_id)
+    ), 0) AS micros
+    FROM billing_account a WHERE a.organization_id = %(organization)s
 )
-SELECT a.id, (a.balance_micros + coalesce((
-    SELECT sum(CASE WHEN l.debit_id = a.id THEN l.micros ELSE -l.micros END) FROM later l
-    WHERE a.id IN (l.debit_id, l.credit_id)
-), 0))::bigint
-FROM billing_account a WHERE a.organization_id = %(organization)s
+SELECT id, (CASE WHEN (SELECT early FROM side) THEN -micros ELSE balance_micros + micros END)::bigint FROM taken
 """
 
 Balances = dict[int, int]

@@ -187,7 +187,7 @@ def _page(
         "postpaid": organization.billing_mode == BillingMode.POSTPAID,
         "invoices": subscriptions.invoices(organization) if customer else [],
         "form": form,
-        "plan": autotopup.plan_of(organization),
+        "plan": autotopup.plan_of(organization) if customer and customer.card else None,
         "auto_form": auto_form or AutoTopUpForm(auto_id="auto_%s"),
     }
     return render(request, "billing/billing.html", context, status=status)

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from accounts.console.filters import id_at
-from billing import ledger, ledger_admin, ledger_check
+from billing import ledger, ledger_admin, ledger_check, running
 from billing.models import Account, Kind, Transfer
 from tests.world import at_console, make_user
 
@@ -143,6 +143,16 @@ def test_an_account_has_its_own_transfers_and_balance(console, org, moved):
     ]
     assert [usd(row["left_available"]) for row in rows] == expected
     assert "left_held" not in rows[0]
+
+
+def test_a_balance_is_counted_from_either_end(org, moved):
+    """The first ones up from nothing, the last ones back from today: the same after each."""
+    rows = moved(9)
+    available = Account.objects.get(organization=org, kind=Kind.AVAILABLE).pk
+    funding = Account.objects.get(organization=org, kind=Kind.FUNDING).pk
+    for number, row in enumerate(rows, 1):
+        found = running.after(org.pk, row.pk)
+        assert (found[available], found[funding]) == (number * 1_000_000, -number * 1_000_000)
 
 
 def test_days_are_whole_and_keep_the_balance(console, org, moved):
