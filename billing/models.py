@@ -380,7 +380,11 @@ class DayUse(models.Model):
             )
         ]
         # The operator's pages ask for all organizations at once.
-        indexes = [models.Index(fields=["day"], name="day_use_by_day")]
+        indexes = [
+            models.Index(fields=["day"], name="day_use_by_day"),
+            # The console's list of one organization, as for holds.
+            models.Index(fields=["organization", "-id"], name="day_use_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.day} {self.model}"
