@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,5 +60,4 @@ def _prepare() -> None:
     from jobs import media, storage  # noqa: PLC0415  there is no Django yet when this module is loaded
 
     media.warm()
-    with suppress(storage.StorageUnavailable):
-        storage.exists("status/probe")
+    storage.warm()

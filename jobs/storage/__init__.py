@@ -7,6 +7,7 @@ FileNotFoundError, a store that does not answer is StorageUnavailable.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.core.files.storage import FileSystemStorage, storages
 
 from jobs.storage.addresses import AddressExpired, asset_id_of, asset_url
-from jobs.storage.backend import Backend, SignedPut, StorageUnavailable
+from jobs.storage.backend import PROBE_KEY, Backend, SignedPut, StorageUnavailable
 from jobs.storage.files import FileBackend
 from jobs.storage.keys import checked, new_key, safe_name
 
@@ -40,6 +41,7 @@ __all__ = [
     "signed_get",
     "signed_put",
     "size",
+    "warm",
     "workspace",
 ]
 
@@ -74,6 +76,12 @@ def open(key: str) -> BinaryIO:  # noqa: A001  storage.open reads as it should
 def answers() -> bool:
     """Whether the store is there; known within a few seconds, also of one that takes a question and says nothing."""
     return backend().answers()
+
+
+def warm() -> None:
+    """Have the line to the store ready: the first who asks would wait for it. A store that is away is no trouble yet."""
+    with suppress(StorageUnavailable):
+        backend().size(PROBE_KEY)
 
 
 def exists(key: str) -> bool:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+# Asked for where only an answer is wanted; nothing is there.
+PROBE_KEY = "status/probe"
+
 
 class StorageUnavailable(Exception):
     """The store did not answer, or not as it should. The same call may succeed later."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage
 
-from jobs.storage.backend import SignedPut, StorageUnavailable
+from jobs.storage.backend import PROBE_KEY, SignedPut, StorageUnavailable
 from jobs.storage.keys import checked
 from jobs.storage.tokens import seal
 
@@ -70,7 +70,7 @@ class FileBackend:
 
     def answers(self) -> bool:
         try:
-            self.size("status/probe")
+            self.size(PROBE_KEY)
         except StorageUnavailable:
             return False
         return True

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from storages.backends.s3 import S3Storage
 
-from jobs.storage.backend import SignedPut, StorageUnavailable, disposition
+from jobs.storage.backend import PROBE_KEY, SignedPut, StorageUnavailable, disposition
 
 MISSING = {"404", "NoSuchKey", "NotFound"}
 # Signature version 4 allows no longer life.
@@ -35,7 +35,6 @@ PATIENT = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
 )
 HASTY = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-PROBE_KEY = "status/probe"
 
 # By storage, and whether in haste.
 _clients: weakref.WeakKeyDictionary[S3Storage, dict[bool, Any]] = weakref.WeakKeyDictionary()

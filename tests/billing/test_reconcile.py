@@ -60,23 +60,6 @@ def open_ones() -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture
-def account(desk, db):
-    call_command("stripe_setup")
-    desk.mail.lose()
-    return desk
-
-
-@pytest.fixture
-def postpaid(account, org, alice_browser):
-    org.billing_mode = "postpaid"
-    org.save()
-    Limits.objects.create(organization=org, credit_limit_micros=1000 * USD)
-    account.pay(alice_browser.post("/billing/subscribe").headers["Location"])
-    account.tell()
-    return org
-
-
-@pytest.fixture
 def topup(desk, org, alice_browser) -> TopUp:
     desk.pay(alice_browser.post("/billing/topups", {"amount": "20"}).headers["Location"])
     desk.tell()
